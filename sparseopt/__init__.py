@@ -1,0 +1,57 @@
+"""Sparse and structured optimization: one result type, a certificate with every answer.
+
+Each family is a package of its own, loaded when it is first used:
+
+=====================  ==============================================================
+``sparseopt.ot``       entropic optimal transport by sparse Newton methods
+``sparseopt.datasets`` seeded problem generators and loaders; nothing is downloaded
+``sparseopt.testing``  assertions on arrays and certificates, for tests of your own
+=====================  ==============================================================
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+try:
+    from sparseopt._version import version as __version__
+except ModuleNotFoundError as error:
+    if error.name != "sparseopt._version":
+        raise
+    raise ImportError(
+        "The source folder of sparseopt was imported in place of the installed "
+        "package. Run from another folder, use `python -P`, or install in place with "
+        "`pip install --no-build-isolation -e .`."
+    ) from None
+
+if TYPE_CHECKING:
+    from sparseopt import datasets, exceptions, ot, testing
+    from sparseopt._core._result import Status
+    from sparseopt._show_versions import show_versions
+
+__all__ = [
+    "Status",
+    "__version__",
+    "datasets",
+    "exceptions",
+    "ot",
+    "show_versions",
+    "testing",
+]
+
+# Names that are not packages or modules of this folder, and where they live.
+_LAZY_NAMES = {
+    "Status": "sparseopt._core._result",
+    "show_versions": "sparseopt._show_versions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY_NAMES:
+        return getattr(import_module(_LAZY_NAMES[name]), name)
+    if name in __all__:
+        return import_module(f"sparseopt.{name}")
+    raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | set(__all__))

@@ -1,0 +1,2 @@
+version: str
+build: dict[str, str | bool]
