@@ -1,0 +1,91 @@
+"""Fixtures of all tests: seeds, dtypes, memory layouts, array libraries, threads."""
+
+import os
+
+# SciPy reads it when first imported; without it scikit-learn's array checks skip.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import shutil
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
+
+settings.register_profile(
+    "ci",
+    max_examples=50,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", max_examples=1000, deadline=None, database=None)
+settings.load_profile("ci")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if shutil.which("nvidia-smi") is None:
+        skip = pytest.mark.skip(reason="needs a CUDA device")
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(skip)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers that are the same in every run."""
+    return np.random.default_rng(20240501)
+
+
+@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> type[np.floating]:
+    return request.param
+
+
+@pytest.fixture(params=[np.int32, np.int64], ids=["int32", "int64"])
+def index_dtype(request: pytest.FixtureRequest) -> type[np.integer]:
+    """Index width of sparse matrices."""
+    return request.param
+
+
+def _strided(array: np.ndarray) -> np.ndarray:
+    wide = np.empty(tuple(2 * size for size in array.shape), dtype=array.dtype)
+    view = wide[tuple(slice(None, None, 2) for _ in array.shape)]
+    view[...] = array
+    return view
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    copy = np.array(array, order="C")
+    copy.flags.writeable = False
+    return copy
+
+
+_LAYOUTS = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": _strided,
+    "reversed": lambda array: np.array(array[::-1])[::-1],
+    "read-only": _read_only,
+}
+
+
+@pytest.fixture(params=_LAYOUTS)
+def layout(request: pytest.FixtureRequest) -> Callable[[np.ndarray], np.ndarray]:
+    """Function that lays an array out in memory in another way."""
+    return _LAYOUTS[request.param]
+
+
+@pytest.fixture(params=["numpy", "array_api_strict", "torch"])
+def xp(request: pytest.FixtureRequest):
+    """Array namespaces; those that are not installed are skipped."""
+    return pytest.importorskip(request.param)
+
+
+@pytest.fixture(params=[1, 2], ids=["1 thread", "2 threads"])
+def thread_limit(request: pytest.FixtureRequest):
+    """Run the test under a limit on BLAS and OpenMP threads; the value is the limit."""
+    with threadpool_limits(limits=request.param):
+        yield request.param

@@ -1,0 +1,39 @@
+"""Every public estimator passes the checks that scikit-learn has for estimators."""
+
+import inspect
+
+from sklearn.base import BaseEstimator
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import sparseopt
+
+
+def _estimators() -> list[BaseEstimator]:
+    """Find every estimator class that a public package exports."""
+    packages = [getattr(sparseopt, name) for name in sparseopt.__all__]
+    classes = {
+        value
+        for package in filter(inspect.ismodule, packages)
+        for value in (getattr(package, name) for name in package.__all__)
+        if inspect.isclass(value) and issubclass(value, BaseEstimator)
+    }
+    return [cls() for cls in sorted(classes, key=lambda cls: cls.__name__)]
+
+
+# Class name -> {check: why it cannot hold}. Strict: an entry that passes is an error.
+EXPECTED_FAILURES: dict[str, dict[str, str]] = {}
+
+
+@parametrize_with_checks(
+    _estimators(),
+    expected_failed_checks=lambda est: EXPECTED_FAILURES.get(type(est).__name__, {}),
+    xfail_strict=True,
+)
+def test_sklearn_check(estimator, check):
+    check(estimator)
+
+
+def test_estimators_are_found():
+    names = {type(estimator).__name__ for estimator in _estimators()}
+    assert "SinkhornTransport" in names
+    assert set(EXPECTED_FAILURES) <= names
