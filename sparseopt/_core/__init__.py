@@ -1,0 +1,1 @@
+"""Shared by all families and private: it imports nothing of sparseopt but itself."""

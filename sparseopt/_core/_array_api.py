@@ -1,0 +1,77 @@
+"""The one place that knows array libraries other than NumPy.
+
+NumPy arrays, scalars and lists take short cuts that import nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+# Functions that accept arrays of other libraries and return the caller's type on the
+# caller's device. Tests and documentation are made from this table.
+SUPPORT: Mapping[str, tuple[str, ...]] = {
+    "testing.assert_close": ("numpy", "array_api_strict", "torch", "cupy"),
+}
+
+
+def array_namespace(*arrays: Any) -> ModuleType:
+    """Namespace that the arrays share: NumPy itself if there is no other array."""
+    foreign = [array for array in arrays if _is_foreign(array)]
+    if not foreign:
+        return np
+    return _compat().array_namespace(*filter(_is_array, arrays))
+
+
+def is_numpy(xp: ModuleType) -> bool:
+    """Whether a namespace is NumPy's."""
+    return xp is np or xp.__name__ == "array_api_compat.numpy"
+
+
+def device(array: Any) -> Any:
+    """Device of an array, in the terms of its library."""
+    return _compat().device(array) if _is_foreign(array) else "cpu"
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """NumPy array of the same values; memory is shared where that is possible."""
+    if not _is_foreign(array):
+        return np.asarray(array)
+    if hasattr(array, "detach"):  # torch: without gradients, and NumPy has no bfloat16
+        array = array.detach()
+        array = array.float() if "bfloat16" in str(array.dtype) else array
+    if hasattr(array, "get"):  # cupy
+        return np.asarray(array.get())
+    if type(array).__module__.startswith("array_api_strict"):
+        cpu = import_module("array_api_strict").Device("CPU_DEVICE")
+        return np.asarray(array.to_device(cpu))
+    return np.asarray(_compat().to_device(array, "cpu"))
+
+
+def from_numpy_like(array: np.ndarray, like: Any) -> Any:
+    """Array of ``like``'s library and device with the values of a NumPy array."""
+    if not _is_foreign(like):
+        return array
+    xp = array_namespace(like)
+    # torch would share read-only memory with a tensor that can be written to
+    source = array if array.flags.writeable else array.copy()
+    return xp.asarray(source, device=device(like))
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or _is_foreign(value)
+
+
+def _is_foreign(value: Any) -> bool:
+    """Whether this is an array of another library (a DataFrame has no dlpack)."""
+    return not isinstance(value, (np.ndarray, np.generic)) and hasattr(
+        value, "__dlpack__"
+    )
+
+
+def _compat() -> ModuleType:
+    return import_module("array_api_compat")

@@ -1,0 +1,106 @@
+"""Where a monitor prints: lines to standard error or a logger, bars to a terminal."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+_LOGGER = logging.getLogger("sparseopt")
+
+
+def write_line(line: str) -> None:
+    """Hand a line to the handlers of logger "sparseopt", else to standard error."""
+    if _LOGGER.handlers:
+        _LOGGER.info(line)
+    elif sys.stderr is not None:
+        print(line, file=sys.stderr, flush=True)
+
+
+class Bar(Protocol):
+    """A progress bar on a terminal."""
+
+    def show(self, fraction: float, text: str) -> None:
+        """Draw the bar at a fraction in [0, 1] with a text behind it."""
+
+    def close(self) -> None:
+        """Remove the bar, so that the next line starts on a clean one."""
+
+
+def open_bar(title: str) -> Bar | None:
+    """Make the best bar there is, or None where it would spoil the output."""
+    stream = sys.stderr
+    if _LOGGER.handlers or stream is None or not stream.isatty():
+        return None
+    for package, bar in (("rich", _RichBar), ("tqdm", _TqdmBar)):
+        if find_spec(package) is not None:
+            return bar(title)
+    return _PlainBar(title)
+
+
+class _PlainBar:
+    """Bar of one line, redrawn in place."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._stream = sys.stderr
+        self._width = 0
+
+    def show(self, fraction: float, text: str) -> None:
+        columns = shutil.get_terminal_size().columns - 1
+        room = min(30, columns - len(self._title) - len(text) - 5)
+        full = round(fraction * room)
+        bar = f" [{'#' * full}{'-' * (room - full)}]" if room > 3 else ""
+        line = f"{self._title}{bar} {text}"[:columns]
+        self._stream.write(f"\r{line:<{self._width}}")
+        self._stream.flush()
+        self._width = len(line)
+
+    def close(self) -> None:
+        self._stream.write(f"\r{'':<{self._width}}\r")
+        self._stream.flush()
+
+
+class _TqdmBar:
+    def __init__(self, title: str) -> None:
+        from sparseopt._core._optional import require
+
+        layout = "{desc} {percentage:3.0f}%|{bar:30}| {postfix}"
+        self._bar: Any = require("tqdm", "progress bars").tqdm(
+            desc=title, total=1.0, leave=False, bar_format=layout, file=sys.stderr
+        )
+
+    def show(self, fraction: float, text: str) -> None:
+        self._bar.n = fraction
+        self._bar.set_postfix_str(text)  # redraws
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class _RichBar:
+    def __init__(self, title: str) -> None:
+        from sparseopt._core._optional import require
+
+        rich = require("rich.progress", "progress bars")
+        console = require("rich.console", "progress bars").Console(file=sys.stderr)
+        self._progress: Any = rich.Progress(
+            "{task.description}",
+            rich.BarColumn(),
+            "{task.fields[text]}",
+            console=console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            auto_refresh=False,
+        )
+        self._task = self._progress.add_task(title, total=1.0, text="")
+        self._progress.start()
+
+    def show(self, fraction: float, text: str) -> None:
+        self._progress.update(self._task, completed=fraction, text=text, refresh=True)
+
+    def close(self) -> None:
+        self._progress.stop()

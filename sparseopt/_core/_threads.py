@@ -1,0 +1,99 @@
+"""How many threads to use, and limits on those that BLAS starts."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import threading
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import Any
+
+import joblib
+import numpy as np
+from joblib.parallel import get_active_backend
+from threadpoolctl import ThreadpoolController
+
+# Below this a parallel region costs more than it saves; twice the share of a thread.
+_WORTH_TWO_THREADS = 50e-6
+
+
+def effective_n_threads(n_threads: int | None, work_seconds: float = math.inf) -> int:
+    """Threads for a kernel whose work would take one thread ``work_seconds``.
+
+    None is what OpenMP would take (``OMP_NUM_THREADS``, limits set by threadpoolctl),
+    at most the processors that this process may use, and 1 inside a joblib worker that
+    was given no number of its own. -1 is all processors; any other number is taken as
+    it is. No count is larger than the work justifies.
+    """
+    if n_threads is None:
+        count = _default_n_threads()
+    elif isinstance(n_threads, (bool, np.bool_)) or not isinstance(
+        n_threads, (int, np.integer)
+    ):
+        raise TypeError(_message(n_threads))
+    elif n_threads == -1:
+        count = _n_processors()
+    elif n_threads >= 1:
+        count = int(n_threads)
+    else:
+        raise ValueError(_message(n_threads))
+    if work_seconds < _WORTH_TWO_THREADS:
+        return 1
+    return int(min(count, 2 * work_seconds / _WORTH_TWO_THREADS))
+
+
+def blas_limit(n_threads: int = 1) -> AbstractContextManager[Any]:
+    """Context in which BLAS uses at most ``n_threads`` threads.
+
+    To be held around parallel regions that call BLAS from each thread.
+    """
+    return _controller().limit(limits=n_threads, user_api="blas")
+
+
+def _message(n_threads: Any) -> str:
+    return f"n_threads must be an int >= 1, -1 or None. Got {n_threads!r}."
+
+
+def _default_n_threads() -> int:
+    if _is_uncapped_joblib_worker():
+        return 1
+    pools = _controller().lib_controllers
+    limits = [pool.num_threads for pool in pools if pool.user_api == "openmp"]
+    return max(1, min([_n_processors(), *limits]))
+
+
+def _is_uncapped_joblib_worker() -> bool:
+    """Whether joblib runs us beside others without having divided the processors.
+
+    Its loky backend sets OMP_NUM_THREADS in the workers; threads and forked workers
+    see the limits of the whole process.
+    """
+    backend, _ = get_active_backend()
+    if not backend.nesting_level:
+        return False
+    in_thread = threading.current_thread() is not threading.main_thread()
+    return in_thread or "OMP_NUM_THREADS" not in os.environ
+
+
+def _n_processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return _count_processors(frozenset(os.sched_getaffinity(0)))
+    return _count_processors(None)
+
+
+@lru_cache(maxsize=8)
+def _count_processors(affinity: frozenset[int] | None) -> int:
+    """Processors within the affinity and container limits; slow, as files are read."""
+    return int(joblib.cpu_count())
+
+
+def _controller() -> ThreadpoolController:
+    """Thread pools of the loaded libraries, searched again when modules were added."""
+    return _find_pools(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _find_pools(n_modules: int) -> ThreadpoolController:
+    return ThreadpoolController()
