@@ -109,8 +109,9 @@ def _as_numpy(x: Any, name: str) -> np.ndarray:
         return np.asarray(x)
     except ValueError as error:
         raise ValueError(
-            f"The {name!r} array must have rows of equal length. Got {error}"
-        ) from None
+            f"The {name!r} array must have rows of equal length. "
+            f"Got a {type(x).__name__} that no array can be made of."
+        ) from error
 
 
 def _check_type(array: np.ndarray, name: str) -> np.dtype:

@@ -20,6 +20,7 @@ from sparseopt.exceptions import ConvergenceWarning
 
 _LINE_SECONDS = 0.5
 _BAR_SECONDS = 0.1
+_BAR_DELAY = 0.2  # a bar for less would only flicker
 _COLUMNS = ("n_iter", "time", "objective", "residual")
 _NAN = math.nan
 # What to change, where the status alone says it.
@@ -168,7 +169,11 @@ class Monitor:
         state: Lazy | None = None,
         **values: float,
     ) -> Status | None:
-        """Record an iteration; return why to stop, or None to go on."""
+        """Record an iteration; return why to stop, or None to go on.
+
+        The limit on iterations is reached with ``n_iter`` itself, so a solver looks
+        whether it has converged before it takes the answer.
+        """
         now = perf_counter() - self._start
         if not self._known.issuperset(values):
             raise TypeError(f"{sorted(values.keys() - self._known)} are not in fields")
@@ -176,7 +181,7 @@ class Monitor:
         self._rows.extend((n_iter, now, objective, residual, *extra))
         if self.verbose:
             self._show(now, residual)
-        if self._callback is not None and self._ask(state):
+        if self._callback is not None and self._ask(self._callback, state):
             return Status.STOPPED_BY_CALLBACK
         if self.max_time is not None and self.elapsed >= self.max_time:
             return Status.TIME_LIMIT
@@ -234,14 +239,13 @@ class Monitor:
 
     # ------------------------------------------------------------------ the callback
 
-    def _ask(self, lazy: Lazy | None) -> bool:
+    def _ask(self, callback: Callable[[State], Any], lazy: Lazy | None) -> bool:
         names = ("n_iter", "elapsed", "objective", "residual", *self.fields)
         values = dict(zip(names, self._last_row(), strict=True))
         values["n_iter"] = int(values["n_iter"])
         state = State(values, {**self._lazy, **lazy} if lazy else self._lazy)
-        assert self._callback is not None
         try:
-            return bool(self._callback(state))
+            return bool(callback(state))
         except BaseException:
             self.close()
             raise
@@ -256,23 +260,18 @@ class Monitor:
     def _show(self, now: float, residual: float) -> None:
         if math.isnan(self._first_residual) and 0 < residual < math.inf:
             self._first_residual = residual
-        if self.verbose >= 3:
-            wait = 0.0
-        else:
-            wait = _LINE_SECONDS if self.verbose == 2 else _BAR_SECONDS
-        if now - self._last_shown < wait:
-            return
-        first = self._last_shown == -math.inf
-        self._last_shown = now
         if self.verbose == 1:
-            self._show_bar(first, residual)
-        else:
-            if first:
+            if now >= max(_BAR_DELAY, self._last_shown + _BAR_SECONDS):
+                self._show_bar(residual)
+                self._last_shown = now
+        elif self.verbose >= 3 or now >= self._last_shown + _LINE_SECONDS:
+            if self._last_shown == -math.inf:
                 write_line(self._header())
             write_line(self._line())
+            self._last_shown = now
 
-    def _show_bar(self, first: bool, residual: float) -> None:
-        if first:
+    def _show_bar(self, residual: float) -> None:
+        if self._last_shown == -math.inf:
             self._bar = open_bar(self.name)
         if self._bar is not None:
             target = "" if self.tol is None else f" -> {self.tol:.1e}"
@@ -322,9 +321,8 @@ def _cells(names: tuple[str, ...], texts: Any) -> Iterator[str]:
 
 
 def _number(value: float) -> str:
-    if value == int(value) if math.isfinite(value) else False:
-        return f"{value:.0f}" if abs(value) < 1e9 else f"{value:.3e}"
-    return f"{value:.3e}"
+    short = value.is_integer() and abs(value) < 1e9
+    return f"{value:.0f}" if short else f"{value:.3e}"
 
 
 def _read_only(value: Any) -> Any:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -24,10 +23,6 @@ from sparseopt._core._status import Status
 FORMAT = 1
 HEADER = "__header__"
 _COMPRESSED = {"csr_array", "csr_matrix", "csc_array", "csc_matrix"}
-_BROKEN = (
-    *(AttributeError, EOFError, IndexError, KeyError, TypeError, ValueError),
-    *(zipfile.BadZipFile, zlib.error, RecursionError),
-)
 
 T = TypeVar("T")
 
@@ -54,26 +49,33 @@ def load(cls: type[T], path: str | os.PathLike[str]) -> T:
     name = public_name(cls)
     with open(path, "rb") as file:
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                header = json.loads(str(arrays[HEADER]))
-                if header["class"] != name:
-                    raise _WrongClass(header["class"])
-                if header["format"] != FORMAT:
-                    raise ValueError(f"unknown format {header['format']!r}")
-                values = _decode_fields(cls, header["fields"], arrays)
-            return cls(**values)
-        except _WrongClass as error:
-            found = f"{error} and must be loaded by that class, not by {name}"
-            raise ValueError(f"{os.fspath(path)!r} holds a {found}.") from None
-        except _BROKEN as error:
+            found, values = _read(cls, file)
+            if found == name:
+                return cls(**values)
+        # whatever a damaged file makes zipfile, numpy, json and scipy raise
+        except Exception as error:
             raise ValueError(
-                f"{os.fspath(path)!r} is damaged or was not written by {name}.save: "
-                f"{error or type(error).__name__}."
+                f"{os.fspath(path)!r} is damaged or was not written by {name}.save "
+                f"({type(error).__name__}: {error})."
             ) from error
+    raise ValueError(
+        f"{os.fspath(path)!r} holds a {found}, which {name}.load does not read."
+    )
 
 
-class _WrongClass(Exception):
-    pass
+def _read(cls: type, file: IO[bytes]) -> tuple[str, dict[str, Any]]:
+    """Name of the class in a file and, if it is that of ``cls``, the fields."""
+    if not zipfile.is_zipfile(file):  # numpy would speak of pickles to be trusted
+        raise ValueError("not an npz file")
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        header = json.loads(str(arrays[HEADER]))
+        found = str(header["class"])
+        if found != public_name(cls):
+            return found, {}
+        if header["format"] != FORMAT:
+            raise ValueError(f"unknown format {header['format']!r}")
+        return found, _decode_fields(cls, header["fields"], arrays)
 
 
 def _saved_fields(cls: type) -> list[Field[Any]]:

@@ -15,6 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _BOOLS = (bool, np.bool_)
 _INTS = (int, np.integer)
 _REALS = (int, float, np.integer, np.floating)
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Constraint(Protocol):
@@ -108,6 +109,20 @@ class _Callable:
         return "a callable"
 
 
+class _FloatType:
+    def accepts_type(self, value: Any) -> bool:
+        return isinstance(value, (str, type, np.dtype))
+
+    def accepts(self, value: Any) -> bool:
+        try:
+            return self.accepts_type(value) and np.dtype(value) in _FLOATS
+        except TypeError:  # no type has this name
+            return False
+
+    def __str__(self) -> str:
+        return "float32 or float64"
+
+
 class _Boolean:
     def accepts_type(self, value: Any) -> bool:
         return isinstance(value, _BOOLS)
@@ -129,6 +144,7 @@ class _None:
 
 
 Callable_ = _Callable()
+FloatType = _FloatType()
 Boolean = _Boolean()
 RANDOM_STATE = (
     Interval(0, None, integer=True),
@@ -145,6 +161,7 @@ COMMON: Mapping[str, Iterable[Any]] = {
     "callback": [Callable_, None],
     "verbose": [Interval(0, None, integer=True), Boolean],
     "random_state": RANDOM_STATE,
+    "dtype": [FloatType, None],
     "n_threads": [Interval(1, None, integer=True), Options(-1), None],
     "n_jobs": [
         Interval(1, None, integer=True),
@@ -157,9 +174,9 @@ COMMON: Mapping[str, Iterable[Any]] = {
 def validate_params(constraints: Mapping[str, Iterable[Any]]) -> Callable[[F], F]:
     """Check the arguments of each call against ``constraints``.
 
-    A constraint is `Interval`, `Options`, `Callable_`, `Boolean`, a class, None or the
-    string ``"random_state"``. Parameters without constraints are not looked at, and
-    defaults are trusted.
+    A constraint is an `Interval`, `Options`, `Callable_`, `FloatType`, `Boolean`, a
+    class, None or the string ``"random_state"``. Parameters without constraints are not
+    looked at, and defaults are trusted.
     """
 
     def decorate(function: F) -> F:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Protocol
+
+from sparseopt._core._optional import require
 
 _LOGGER = logging.getLogger("sparseopt")
 
@@ -34,9 +37,9 @@ def open_bar(title: str) -> Bar | None:
     stream = sys.stderr
     if _LOGGER.handlers or stream is None or not stream.isatty():
         return None
-    for package, bar in (("rich", _RichBar), ("tqdm", _TqdmBar)):
+    for package, make in _PREFERRED.items():
         if find_spec(package) is not None:
-            return bar(title)
+            return make(title)
     return _PlainBar(title)
 
 
@@ -65,8 +68,6 @@ class _PlainBar:
 
 class _TqdmBar:
     def __init__(self, title: str) -> None:
-        from sparseopt._core._optional import require
-
         layout = "{desc} {percentage:3.0f}%|{bar:30}| {postfix}"
         self._bar: Any = require("tqdm", "progress bars").tqdm(
             desc=title, total=1.0, leave=False, bar_format=layout, file=sys.stderr
@@ -82,8 +83,6 @@ class _TqdmBar:
 
 class _RichBar:
     def __init__(self, title: str) -> None:
-        from sparseopt._core._optional import require
-
         rich = require("rich.progress", "progress bars")
         console = require("rich.console", "progress bars").Console(file=sys.stderr)
         self._progress: Any = rich.Progress(
@@ -104,3 +103,6 @@ class _RichBar:
 
     def close(self) -> None:
         self._progress.stop()
+
+
+_PREFERRED: dict[str, Callable[[str], Bar]] = {"rich": _RichBar, "tqdm": _TqdmBar}

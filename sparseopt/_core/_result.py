@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import textwrap
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -12,6 +13,8 @@ from scipy import sparse
 
 from sparseopt._core import _npz
 from sparseopt._core._status import Status as Status
+
+_LINE = 88
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -46,14 +49,14 @@ class Result:
     >>> from sparseopt._core._result import Result
     >>> Result(status=Status.CONVERGED, n_iter=7, objective=0.25, residual=1e-10)
     Result
-          status: converged
-         message: The tolerance was reached.
-          n_iter: 7
-       objective: 0.25
-        residual: 1e-10
-             gap: None
-         history: None
-         elapsed: 0
+         status: converged
+        message: The tolerance was reached.
+         n_iter: 7
+      objective: 0.25
+       residual: 1e-10
+            gap: None
+        history: None
+        elapsed: 0
     """
 
     status: Status
@@ -84,12 +87,18 @@ class Result:
         return self.status is Status.CONVERGED
 
     def __repr__(self) -> str:
-        rows = {
-            name: _describe(getattr(self, name)) for name in _ordered_names(type(self))
-        }
-        width = max(map(len, rows)) + 2
-        lines = [f"{name:>{width}}: {text}" for name, text in rows.items()]
-        return "\n".join([type(self).__name__, *lines])
+        names = _ordered_names(type(self))
+        indent = max(map(len, names)) + 2
+        rows = [
+            textwrap.fill(
+                _describe(getattr(self, name)),
+                width=max(_LINE, indent + 40),
+                initial_indent=f"{name:>{indent}}: ",
+                subsequent_indent=" " * (indent + 2),
+            )
+            for name in names
+        ]
+        return "\n".join([type(self).__name__, *rows])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to an npz file that holds no pickled objects.
@@ -126,8 +135,10 @@ def _ordered_names(cls: type[Result]) -> list[str]:
 
 
 def _describe(value: Any) -> str:
-    """Text of at most one line; arrays are told by their shape and type."""
-    if isinstance(value, tuple) and value:
+    """Short text; arrays are told by their shape and type."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple) and 0 < len(value) <= 4:
         return f"({', '.join(map(_describe, value))})"
     if sparse.issparse(value):
         kind = type(value).__name__
@@ -137,5 +148,4 @@ def _describe(value: Any) -> str:
         return f"array {tuple(value.shape)} {', '.join(names or [str(value.dtype)])}"
     if isinstance(value, (float, np.floating)):
         return f"{value:.7g}"
-    text = " ".join(str(value).split())
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return textwrap.shorten(str(value), _LINE, placeholder=" ...")

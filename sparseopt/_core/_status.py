@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from inspect import Parameter, Signature
 from typing import Self
 
 
@@ -12,6 +13,11 @@ class Status(IntEnum):
     Only ``CONVERGED`` says that the tolerance was reached. The attribute ``advice`` is
     a sentence on what the status means and what to try; ``str(status)`` is the name in
     lower case.
+
+    Parameters
+    ----------
+    value : int
+        Number of the status.
 
     Examples
     --------
@@ -23,6 +29,8 @@ class Status(IntEnum):
     """
 
     advice: str
+    # the one of enumerations is that of their functional form, no use here
+    __signature__ = Signature([Parameter("value", Parameter.POSITIONAL_OR_KEYWORD)])
 
     CONVERGED = 0, "The tolerance was reached."
     MAX_ITER = (

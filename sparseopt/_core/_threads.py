@@ -27,20 +27,14 @@ def effective_n_threads(n_threads: int | None, work_seconds: float = math.inf) -
     was given no number of its own. -1 is all processors; any other number is taken as
     it is. No count is larger than the work justifies.
     """
-    if n_threads is None:
-        count = _default_n_threads()
-    elif isinstance(n_threads, (bool, np.bool_)) or not isinstance(
-        n_threads, (int, np.integer)
-    ):
-        raise TypeError(_message(n_threads))
-    elif n_threads == -1:
-        count = _n_processors()
-    elif n_threads >= 1:
-        count = int(n_threads)
-    else:
-        raise ValueError(_message(n_threads))
+    if n_threads is not None:
+        _check(n_threads)
     if work_seconds < _WORTH_TWO_THREADS:
         return 1
+    if n_threads is None:
+        count = _default_n_threads()
+    else:
+        count = _n_processors() if n_threads == -1 else int(n_threads)
     return int(min(count, 2 * work_seconds / _WORTH_TWO_THREADS))
 
 
@@ -52,8 +46,10 @@ def blas_limit(n_threads: int = 1) -> AbstractContextManager[Any]:
     return _controller().limit(limits=n_threads, user_api="blas")
 
 
-def _message(n_threads: Any) -> str:
-    return f"n_threads must be an int >= 1, -1 or None. Got {n_threads!r}."
+def _check(n_threads: Any) -> None:
+    is_int = isinstance(n_threads, (int, np.integer))
+    if not is_int or isinstance(n_threads, bool) or (n_threads < 1 and n_threads != -1):
+        raise ValueError(f"n_threads must be an int >= 1, -1 or None. Got {n_threads}.")
 
 
 def _default_n_threads() -> int:
