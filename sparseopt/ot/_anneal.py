@@ -1,0 +1,147 @@
+"""Method "auto": annealed semi-dual truncated Newton on a certified sparse support.
+
+The regularisation falls geometrically; at each level a few Sinkhorn passes, and Newton
+steps where those do not suffice, bring the error to a warm-start level.  The last level
+is solved by Newton to the tolerance and verified by a pass over all entries.
+"""
+
+from __future__ import annotations
+
+import math
+
+from sparseopt._core._status import Status
+from sparseopt.ot._newton import newton
+from sparseopt.ot._plans import DensePlan, Support
+from sparseopt.ot._problem import Duals
+from sparseopt.ot._run import Run
+
+_FIRST_LEVEL = 1 / 8  # of the range of the cost
+_FACTORS = (4.0, 2.0, 1.4, 1.2)  # level ratios: the next is tried when one fails
+_WARM_ERROR = 5e-2
+_LEVEL_PASSES, _LEVEL_STEPS, _LAST_STEPS = 5, 10, 60
+_REACH = 80.0  # reg units of the next level that a support is cut for
+_SPARSE = 0.5  # a support denser than this does not pay before Newton needs it
+# Sinkhorn passes that cost as much as the Newton steps they would replace, on a stored
+# support and recomputing the plan at each product
+_CHEAP_PASSES, _CHEAP_PASSES_DENSE = 12, 25
+
+
+def solve_auto(run: Run) -> Status:
+    """Solve `run` to its tolerance; see the module."""
+    p = run.problem
+    plan: DensePlan | Support = run.dense
+    if run.warm_started and _close(run):
+        return _finish(run, plan)
+    reg, rank = _first_level(p), 0
+    safe: tuple[float, Duals] | None = None
+    while True:
+        last = reg == p.reg
+        plan = _warm(run, plan, reg, last)
+        steps, target = (_LAST_STEPS, 0.5 * run.tol) if last else (_LEVEL_STEPS, _WARM_ERROR)
+        ok = run.duals.err <= target
+        if not ok and (last or reg < 0.02 * p.span):
+            plan, ok = newton(run, plan, reg, target, steps)
+        if not ok and safe is not None and rank + 1 < len(_FACTORS) and not _precise(run):
+            rank += 1
+            reg, run.duals = safe[0], safe[1].moved(0.0)
+            plan = run.dense
+        elif last:
+            return _finish(run, plan)
+        else:
+            safe = (reg, run.duals.moved(0.0))
+        plan = _cut(run, plan, reg, _FACTORS[rank])
+        reg = _next_level(p, reg, _FACTORS[rank])
+
+
+def _first_level(p) -> float:
+    top = _FIRST_LEVEL * p.span
+    if p.reg >= top:
+        return p.reg
+    levels = math.ceil(math.log(top / p.reg, _FACTORS[0]) - 1e-9)
+    return p.reg * _FACTORS[0] ** levels
+
+
+def _next_level(p, reg: float, factor: float) -> float:
+    nxt = reg / factor
+    return nxt if nxt > p.reg * 1.0001 else p.reg
+
+
+def _close(run: Run) -> bool:
+    """Whether Newton can start at the last level from the caller's potentials."""
+    run.dense.evaluate(run.duals, run.problem.reg)
+    run.record(run.problem.reg, run.dense.nnz)
+    return run.duals.err < 0.2
+
+
+def _precise(run: Run) -> bool:
+    return run.duals.err <= 100 * run.problem.rounding
+
+
+def _cut(run: Run, plan, reg: float, factor: float):
+    """A smaller support for the next level, cut from this one at its potentials."""
+    if not isinstance(plan, Support):
+        return plan
+    width = min(_REACH / factor, 46.0)
+    if not plan.covers(run.duals, reg, width):
+        return plan
+    smaller = plan.refined(run.duals, width)
+    return smaller if smaller.nnz < 0.7 * plan.nnz else plan
+
+
+def _warm(run: Run, plan, reg: float, last: bool):
+    """Sinkhorn passes until the error allows Newton; at the last level as long as they
+    converge faster than Newton would."""
+    p, before = run.problem, math.inf
+    for k in range(run.monitor.max_iter or 1000):
+        plan = _warm_plan(run, plan, reg)
+        fast = not (last and run.duals.err < 1e-3)
+        run.sinkhorn_pass(plan, reg, fast)
+        err = run.duals.err
+        if last:
+            if err <= 0.5 * run.tol:
+                break
+            limit = _CHEAP_PASSES if isinstance(plan, Support) else _CHEAP_PASSES_DENSE
+            if k and (err >= before or math.log(0.5 * run.tol / err) < limit * math.log(err / before)):
+                if err <= _WARM_ERROR or k + 1 >= _LEVEL_PASSES:
+                    break
+        elif err <= _WARM_ERROR or k + 1 >= _LEVEL_PASSES:
+            break
+        before = err
+        run.duals.scale_columns(p, reg)
+    return plan
+
+
+def _warm_plan(run: Run, plan, reg: float):
+    """Support for warm passes where it is known to be sparse, else all entries."""
+    p = run.problem
+    width = run.width(0.01)
+    if isinstance(plan, Support):
+        if plan.covers(run.duals, reg, width):
+            return plan
+    elif 60 * reg > p.span or math.isnan(run.duals.reg):
+        return plan
+    # the potentials may still be those of a larger reg, and move by many reg units
+    wide = width + 8.0 if run.duals.reg == reg else _REACH * reg / run.duals.reg
+    counted = Support.count(p, run.duals, wide)
+    run.dense.n_passes += 1
+    n_blocks = int(counted[1][-1])
+    if 8 * n_blocks > _SPARSE * p.C.size or not run.fits(n_blocks):
+        return run.dense
+    return Support.build(p, run.duals, wide, counted)
+
+
+def _finish(run: Run, plan) -> Status:
+    """Newton to the tolerance and a pass over all entries that confirms it."""
+    p = run.problem
+    for attempt in range(4):
+        target = run.tol * 0.5 * 0.3**attempt
+        if run.duals.err > target or attempt:
+            plan, _ = newton(run, plan, p.reg, target, _LAST_STEPS)
+        run.dense.evaluate(run.duals, p.reg)
+        run.record(p.reg, run.dense.nnz)
+        if run.duals.err <= run.tol:
+            return Status.CONVERGED
+        if _precise(run):
+            return Status.PRECISION
+        plan = run.dense
+    return Status.STALLED

@@ -1,0 +1,116 @@
+"""Truncated Newton on the semi-dual at one regularisation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sparseopt.ot._plans import DensePlan, Support
+from sparseopt.ot._problem import Duals
+from sparseopt.ot._run import Run
+
+# Largest change of a potential in one step, in units of reg, and the size from which
+# components are compressed logarithmically.
+_MAX_STEP, _COMPRESS_FROM, _LOG_SCALE = 20.0, 8.0, 6.0
+_ROOM = 8.0  # reg units by which potentials may move before a support is rebuilt
+_ARMIJO = 1e-4
+_MAX_CG = 500
+
+
+def newton(
+    run: Run, plan: DensePlan | Support, reg: float, target: float, max_steps: int
+) -> tuple[DensePlan | Support, bool]:
+    """Newton steps until the marginal error is below `target`.
+
+    Returns the plan view in use, evaluated at the final potentials, and whether the
+    target was reached.  Stops short when steps stop helping.
+    """
+    plan = covering(run, plan, reg, _next_error(run.duals.err, target))
+    plan.evaluate(run.duals, reg)
+    damping, stuck, best = 1.0, 0, run.duals.err
+    for _ in range(max_steps):
+        if run.duals.err <= target:
+            return plan, True
+        plan_was = plan
+        plan = covering(run, plan, reg, _next_error(run.duals.err, target))
+        if plan is not plan_was:
+            plan.evaluate(run.duals, reg)
+        trial, step = _step(run, plan, reg, damping)
+        if trial is None:
+            run.duals.scale_columns(run.problem, reg)
+            plan.evaluate(run.duals, reg)
+            damping *= 10.0
+        else:
+            run.duals = trial
+            damping = max(1.0, damping / 10.0)
+        run.n_newton += 1
+        run.record(reg, plan.nnz, step)
+        stuck = 0 if run.duals.err < 0.9 * best else stuck + 1
+        best = min(best, run.duals.err)
+        if stuck >= 3 and best <= 100 * run.problem.rounding:
+            break
+    return plan, run.duals.err <= target
+
+
+def _next_error(err: float, target: float) -> float:
+    """Error that the next step can reach: convergence is quadratic near the end."""
+    return max(0.01 * target, min(1e-3, err * err))
+
+
+def covering(run: Run, plan: DensePlan | Support, reg: float, err: float):
+    """A view of the plan that is right to within `err`: the one at hand if it is."""
+    width = run.width(err)
+    if isinstance(plan, Support) and plan.covers(run.duals, reg, width):
+        return plan
+    counted = Support.count(run.problem, run.duals, width + _ROOM)
+    run.dense.n_passes += 1
+    if not run.fits(int(counted[1][-1])):
+        return run.dense
+    return Support.build(run.problem, run.duals, width + _ROOM, counted)
+
+
+def _step(run: Run, plan, reg: float, damping: float) -> tuple[Duals | None, float]:
+    """One globalised step: the accepted point and its length, or None."""
+    p, duals = run.problem, run.duals
+    m = p.shape[1]
+    residual = p.b - duals.c
+    shift = damping * min(1e-3 * float(np.linalg.norm(residual)), 1e-6 / m)
+    rtol = min(max(duals.err, 1e-10), 0.1)
+    x, n_cg = plan.direction(duals, reg, rtol, shift, _MAX_CG, run.expired)
+    run.n_cg += n_cg
+    x[:m] -= x[:m].mean()
+    slope = float(residual @ x)
+    size = float(np.abs(x).max())
+    if not (slope > 0 and math.isfinite(size)):
+        return None, 0.0
+    if size > _COMPRESS_FROM:
+        y = _compressed(x, m)
+        y_slope = float(residual @ y)
+        if y_slope > 0:
+            x, slope, size = y, y_slope, float(np.abs(y).max())
+    alpha = min(1.0, _MAX_STEP / size)
+    while alpha > 1e-6:
+        trial = duals.moved(alpha * reg * x)
+        plan.evaluate(trial, reg)
+        if (
+            trial.value >= duals.value + _ARMIJO * alpha * slope * reg
+            or trial.err < 0.5 * duals.err  # value differences drown in rounding
+        ):
+            return trial, alpha
+        alpha /= 2
+    return None, 0.0
+
+
+def _compressed(x: np.ndarray, m: int) -> np.ndarray:
+    """Step whose large components grow like a logarithm.
+
+    Parts of the support that hang together by weak links w move against each other
+    by Newton steps t/w, t the mass to be moved; the step that moves it is log(t/w),
+    since w grows exponentially.  A common step length would hold up all other
+    components; this keeps those below one reg unit, and rigid motions of a part.
+    """
+    x = x - np.median(x[:m])
+    y = np.sign(x) * np.log1p(np.abs(x) / _LOG_SCALE) * _LOG_SCALE
+    y[m:] = 0.0
+    return y

@@ -1,0 +1,153 @@
+"""Two views of the plan at given potentials: all entries, or a certified sparse support.
+
+Both update the rows, measure the error and solve the Newton system of the semi-dual
+
+    (diag(c) - P' A^-1 P) x = b - c,        g += reg x,
+
+by conjugate gradients with a Jacobi preconditioner.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from sparseopt.ot import _kernels
+from sparseopt.ot._problem import Duals, Problem
+
+# Iterations of conjugate gradients between two looks at the clock are bounded by this
+# many multiply-adds, about 0.2 s.
+_CG_CHUNK = 2e8
+
+
+def _conjugate_gradients(problem, duals, extra, diag):
+    """Solver for a Newton matrix with this extra and this whole diagonal."""
+    m = problem.shape[1]
+    extra[m:] = diag[m:] = 1.0  # padding
+    inv_diag = 1.0 / np.maximum(diag, 1e-290)
+    return _kernels.ConjugateGradients(extra, inv_diag, problem.b - duals.c)
+
+
+class DensePlan:
+    """All entries, recomputed at each use: no second matrix is stored."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.n_passes = 0
+
+    @property
+    def nnz(self) -> int:
+        return self.problem.C.size
+
+    def evaluate(self, duals: Duals, reg: float, fast: bool = False) -> None:
+        """Exact rows in one read of the cost; `fast` takes exp in float32."""
+        p = self.problem
+        _kernels.dense_pass(
+            p.C, p.a, p.loga, 1 / reg, duals.f, duals.g, duals.c, p.rows, fast,
+            p.n_threads,
+        )  # fmt: skip
+        self.n_passes += 1
+        duals.measure(p, reg)
+
+    def direction(
+        self, duals: Duals, reg: float, rtol: float, shift: float, max_cg: int,
+        expired: Callable[[], bool],
+    ) -> tuple[np.ndarray, int]:  # fmt: skip
+        p = self.problem
+        d = np.empty(p.padded)
+        args = (p.C, p.a, 1 / reg, duals.f, duals.g)
+        _kernels.dense_hess_vec(*args, None, d, p.rows, p.n_threads)
+        diag = np.maximum(duals.c - d, 1e-3 * duals.c) + shift
+        cg = _conjugate_gradients(p, duals, duals.c + shift, diag)
+        while not cg.run_dense(*args, rtol, p.rows, p.n_threads):
+            if cg.stalled or cg.n_iter >= max_cg or expired():
+                break
+        self.n_passes += 1 + cg.n_iter
+        return cg.x_array, cg.n_iter
+
+
+class Support:
+    """Entries that matter: blocks with an entry ``P_ij > a_i exp(-width)`` at (f0, g0).
+
+    What is left out stays below ``a_i exp(-w)`` at other potentials and a smaller
+    ``reg`` as long as `covers` says so, because an entry's exponent grows by at most
+    ``max(f - f0) + max(g - g0)``.
+    """
+
+    def __init__(self, problem, duals, width, ptr, blk, cost) -> None:
+        self.problem, self.reg, self.width = problem, duals.reg, width
+        self.f0, self.g0 = duals.f.copy(), duals.g.copy()
+        self.ptr, self.blk, self.cost = ptr, blk, cost
+        self.E = np.empty(cost.shape[0])
+        self.rows = _kernels.support_blocks(ptr, problem.padded)
+
+    @classmethod
+    def count(cls, problem: Problem, duals: Duals, width: float):
+        """Row pointer of the support at exact potentials; one read of the cost."""
+        slack = duals.reg * (width - problem.loga)
+        return slack, _kernels.support_count(
+            problem.C, duals.f, duals.g, slack, problem.rows, problem.n_threads
+        )
+
+    @classmethod
+    def build(cls, problem, duals, width, counted) -> Support:
+        slack, ptr = counted
+        blk, cost = _kernels.support_fill(
+            problem.C, duals.f, duals.g, slack, problem.rows, ptr, problem.n_threads
+        )
+        return cls(problem, duals, width, ptr, blk, cost)
+
+    @property
+    def nnz(self) -> int:
+        return int(self.ptr[-1]) * _kernels.BLOCK
+
+    def covers(self, duals: Duals, reg: float, width: float) -> bool:
+        """Whether entries left out are below ``a_i exp(-width)``."""
+        rise = (duals.f - self.f0).max() + (duals.g - self.g0).max()
+        return bool(rise <= self.reg * self.width - reg * width)
+
+    def refined(self, duals: Duals, width: float) -> Support:
+        """The smaller support of `width` at the potentials of the last `evaluate`.
+
+        It is cut from this one without a read of the whole cost, which is right while
+        this one covers `width`.
+        """
+        p = self.problem
+        parts = _kernels.support_refine(
+            self.ptr, self.blk, self.cost, self.E, p.a, math.exp(-width), self.rows,
+            p.n_threads,
+        )  # fmt: skip
+        return Support(p, duals, width, *parts)
+
+    def evaluate(self, duals: Duals, reg: float, fast: bool = False) -> None:
+        """Exact rows on the support; the entries of the plan are left in `E`."""
+        p = self.problem
+        _kernels.support_eval(
+            self.ptr, self.blk, self.cost, p.a, p.loga, 1 / reg, duals.f, duals.g,
+            duals.c, self.E, self.rows, p.n_threads,
+        )  # fmt: skip
+        duals.measure(p, reg)
+
+    def direction(
+        self, duals: Duals, reg: float, rtol: float, shift: float, max_cg: int,
+        expired: Callable[[], bool],
+    ) -> tuple[np.ndarray, int]:  # fmt: skip
+        """Newton direction; needs the `E` of these potentials.
+
+        The Hessian drops entries far below the error; its diagonal keeps the exact
+        column sums, so the matrix stays diagonally dominant.
+        """
+        p = self.problem
+        H = _kernels.Laplacian(
+            self.ptr, self.blk, self.E, p.a, p.padded, 1e-6 * min(1.0, duals.err),
+            self.rows, p.n_threads,
+        )  # fmt: skip
+        extra = H.drop + shift
+        cg = _conjugate_gradients(p, duals, extra, H.d + extra)
+        chunk = max(1, int(_CG_CHUNK / (2.0 * H.nnz + 10.0 * p.padded)))
+        while not cg.run(H, rtol, min(chunk, max_cg - cg.n_iter), p.n_threads):
+            if cg.stalled or cg.n_iter >= max_cg or expired():
+                break
+        return cg.x_array, cg.n_iter

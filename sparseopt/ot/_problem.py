@@ -1,0 +1,145 @@
+"""The transport problem as the solvers see it, and the working state they share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparseopt._core._threads import effective_n_threads
+from sparseopt.ot import _kernels
+
+# Costs outside these bounds are divided by their range, so that neither 1/reg nor a
+# difference of costs leaves the range of float64.
+_SMALL, _LARGE = 1e-250, 1e250
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Entropic transport with positive marginals, stored so that kernels can use it.
+
+    Rows are the contiguous direction of the caller's matrix (``transposed`` says that
+    this is its columns), rows and columns without mass are left out, masses sum to one.
+    """
+
+    C: np.ndarray  # (n, m), C-contiguous, float32 or float64
+    a: np.ndarray  # (n,) float64
+    b: np.ndarray  # (mp,) float64, padded with zeros to whole blocks
+    reg: float
+    span: float  # max C - min C
+    unit: float  # C here is the caller's cost divided by this
+    transposed: bool
+    keep: tuple[np.ndarray | None, np.ndarray | None]
+    loga: np.ndarray
+    logb: np.ndarray  # (m,)
+    rows: np.ndarray  # boundaries of row blocks
+    n_threads: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.C.shape
+
+    @property
+    def padded(self) -> int:
+        return self.b.shape[0]
+
+    @property
+    def rounding(self) -> float:
+        """Marginal error that rounding of (f + g - C)/reg alone can cause."""
+        m = self.C.shape[1]
+        eps = np.finfo(np.float64).eps
+        return eps * (5 * self.span / self.reg + math.sqrt(m) + 10)
+
+
+def make_problem(
+    C: np.ndarray, a: np.ndarray, b: np.ndarray, reg: float, n_threads: int | None
+) -> Problem:
+    """Problem for validated arrays; copies `C` only where its layout asks for it."""
+    keep = tuple(None if (w > 0).all() else np.flatnonzero(w) for w in (a, b))
+    for axis, index in enumerate(keep):
+        if index is not None:
+            C = C.take(index, axis=axis)
+    a, b = (w if i is None else w[i] for w, i in zip((a, b), keep, strict=True))
+    # C order as it is, Fortran order through its transpose; a matrix with few long
+    # rows is copied, since work is divided by rows.
+    n, m = C.shape
+    transposed = not C.flags.c_contiguous and C.flags.f_contiguous
+    if 16 * (m if transposed else n) < (n if transposed else m):
+        transposed = not transposed
+    if transposed:
+        C, a, b, keep = C.T, b, a, keep[::-1]
+    C = np.ascontiguousarray(C)
+    if not C.flags.aligned or C.dtype.byteorder not in "=|":
+        C = C.astype(C.dtype.newbyteorder("="))
+    low, high = float(C.min()), float(C.max())
+    span, unit = high - low, 1.0
+    if not (span == 0 or _SMALL < span) or not max(-low, high) < _LARGE:
+        unit = max(-low, high) if not math.isfinite(span) else max(span, -low, high)
+        C = (C / unit).astype(np.float64)
+        span = float(C.max() - C.min())
+    n, m = C.shape
+    a = np.asarray(a, dtype=np.float64) / math.fsum(a)
+    b_padded = np.zeros(_kernels.padded(m))
+    b_padded[:m] = np.asarray(b, dtype=np.float64) / math.fsum(b)
+    return Problem(
+        C=C,
+        a=a,
+        b=b_padded,
+        reg=reg / unit,
+        span=span,
+        unit=unit,
+        transposed=transposed,
+        keep=keep,
+        loga=np.log(a),
+        logb=np.log(b_padded[:m]),
+        rows=_kernels.row_blocks(n, m),
+        n_threads=effective_n_threads(n_threads, n * m * 1e-9),
+    )
+
+
+class Duals:
+    """Potentials under iteration: `f` is the exact row update of `g` at the last `reg`.
+
+    Attributes
+    ----------
+    f, g, c : ndarray
+        Row potentials, padded column potentials, padded column sums of the plan.
+    err : float
+        ``||c - b||_1``; the rows are exact.
+    value : float
+        Dual objective ``<a, f> + <b, g>``.
+    reg : float
+        Regularisation for which `f` is exact.
+    """
+
+    __slots__ = ("c", "err", "f", "g", "reg", "value")
+
+    def __init__(self, f: np.ndarray, g: np.ndarray) -> None:
+        self.f, self.g, self.c = f, g, np.zeros_like(g)
+        self.err, self.value, self.reg = math.inf, -math.inf, math.nan
+
+    @classmethod
+    def start(cls, problem: Problem, init: tuple | None) -> Duals:
+        n, m = problem.shape
+        duals = cls(np.zeros(n), np.zeros(problem.padded))
+        if init is not None:
+            duals.f[:], duals.g[:m] = init
+        return duals
+
+    def moved(self, step: np.ndarray) -> Duals:
+        """Trial point with other column potentials; its `f` is still to be updated."""
+        return Duals(self.f.copy(), self.g + step)
+
+    def measure(self, problem: Problem, reg: float) -> None:
+        """Error and dual objective from the current `f`, `g` and `c`."""
+        m = problem.shape[1]
+        self.reg = reg
+        self.err = float(np.abs(self.c[:m] - problem.b[:m]).sum())
+        self.value = float(problem.a @ self.f + problem.b @ self.g)
+
+    def scale_columns(self, problem: Problem, reg: float) -> None:
+        """Sinkhorn's column update ``g += reg log(b / c)``."""
+        m = problem.shape[1]
+        step = problem.logb - np.log(np.maximum(self.c[:m], 1e-300))
+        self.g[:m] += reg * step

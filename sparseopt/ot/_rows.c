@@ -1,0 +1,245 @@
+#include "_rows.h"
+
+#include <math.h>
+
+#include "../_core/_exp.h"
+
+#define SO_CAT2(a, b) a##_##b
+#define SO_CAT(a, b) SO_CAT2(a, b)
+
+#define SO_STRIP 128
+
+/* The hardware prefetchers stop at page ends, where each strip of four rows lands at once. */
+static inline void so_prefetch(const void *strip, int64_t size)
+{
+#if defined(__GNUC__)
+    const char *ahead = (const char *)strip + 2048;
+    for (int64_t k = 0; k < SO_STRIP * size; k += 64)
+        __builtin_prefetch(ahead + k);
+#else
+    (void)strip;
+    (void)size;
+#endif
+}
+
+#define SO_ADD_ROWS(name, type)                                                                \
+    static inline void name(int64_t m, const double *w, const type *restrict e0,               \
+                            const type *restrict e1, const type *restrict e2,                  \
+                            const type *restrict e3, double *restrict c)                       \
+    {                                                                                          \
+        double w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3];                                     \
+        _Pragma("omp simd") for (int64_t j = 0; j < m; j++)                                    \
+            c[j] += (w0 * e0[j] + w1 * e1[j]) + (w2 * e2[j] + w3 * e3[j]);                     \
+    }
+SO_ADD_ROWS(add_rows, double)
+SO_ADD_ROWS(add_rows_f, float)
+
+#define SO_T double
+#define SO_N(name) SO_CAT(name, d)
+#include "_rows_dense.h"
+#undef SO_T
+#undef SO_N
+#define SO_T float
+#define SO_N(name) SO_CAT(name, s)
+#include "_rows_dense.h"
+#undef SO_T
+#undef SO_N
+
+static inline double support_exp(int64_t k0, int64_t k1, const int32_t *restrict blk,
+                                 const double *restrict cost, double shift, double inv_eps,
+                                 const double *restrict g, double *restrict E)
+{
+    double acc[SO_B] = {0.0};
+    for (int64_t k = k0; k < k1; k++) {
+        const double *gb = g + SO_B * (int64_t)blk[k];
+        const double *cb = cost + SO_B * k;
+        double *eb = E + SO_B * k;
+#pragma omp simd
+        for (int t = 0; t < SO_B; t++) {
+            double v = so_expz((gb[t] - cb[t] + shift) * inv_eps);
+            eb[t] = v;
+            acc[t] += v;
+        }
+    }
+    return ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]));
+}
+
+static inline double support_max(int64_t k0, int64_t k1, const int32_t *restrict blk,
+                                 const double *restrict cost, const double *restrict g)
+{
+    double mx = -INFINITY;
+    for (int64_t k = k0; k < k1; k++)
+        for (int t = 0; t < SO_B; t++) {
+            double v = g[SO_B * (int64_t)blk[k] + t] - cost[SO_B * k + t];
+            mx = v > mx ? v : mx;
+        }
+    return mx;
+}
+
+static void eval(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
+                 const double *cost, double inv_eps, const double *loga, const double *a,
+                 double *f, const double *g, double *c, double *E)
+{
+    for (int64_t i = i0; i < i1; i++) {
+        int64_t k0 = ptr[i], k1 = ptr[i + 1];
+        double shift = f[i];
+        double s = support_exp(k0, k1, blk, cost, shift, inv_eps, g, E);
+        if (!(s > 1e-250 && s < 1e250)) {
+            shift = -support_max(k0, k1, blk, cost, g);
+            s = support_exp(k0, k1, blk, cost, shift, inv_eps, g, E);
+        }
+        f[i] = shift + (loga[i] - log(s)) / inv_eps;
+        double w = a[i] / s;
+        for (int64_t k = k0; k < k1; k++) {
+            double *restrict cb = c + SO_B * (int64_t)blk[k];
+            double *restrict eb = E + SO_B * k;
+#pragma omp simd
+            for (int t = 0; t < SO_B; t++) {
+                double p = w * eb[t];
+                eb[t] = p;
+                cb[t] += p;
+            }
+        }
+    }
+}
+
+static inline int hess_hit(const double *restrict e, double thr)
+{
+    int hit = 0;
+    for (int t = 0; t < SO_B; t++)
+        hit |= e[t] >= thr;
+    return hit;
+}
+
+static void hess_count(int64_t i0, int64_t i1, const int64_t *ptr, const double *E,
+                       const double *a, double tau, int64_t *count)
+{
+    for (int64_t i = i0; i < i1; i++) {
+        int64_t n = 0;
+        for (int64_t k = ptr[i]; k < ptr[i + 1]; k++)
+            n += hess_hit(E + SO_B * k, tau * a[i]);
+        count[i] = n;
+    }
+}
+
+static void hess_fill(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
+                      const double *E, const double *a, double tau, const int64_t *hptr,
+                      int32_t *hblk, double *Q, double *s, int32_t *ref, double *d,
+                      double *drop)
+{
+    for (int64_t i = i0; i < i1; i++) {
+        int64_t h = hptr[i];
+        double small = 0.0, large = 0.0, best = -1.0;
+        for (int64_t k = ptr[i]; k < ptr[i + 1]; k++) {
+            const double *restrict e = E + SO_B * k;
+            if (!hess_hit(e, tau * a[i])) {
+                double *restrict db = drop + SO_B * (int64_t)blk[k];
+                for (int t = 0; t < SO_B; t++)
+                    db[t] += e[t];
+                continue;
+            }
+            for (int t = 0; t < SO_B; t++) {
+                Q[SO_B * h + t] = e[t];
+                small += e[t] > 0.5 * a[i] ? 0.0 : e[t];
+                large += e[t] > 0.5 * a[i] ? e[t] : 0.0; /* at most one entry */
+                if (e[t] > best) {
+                    best = e[t];
+                    ref[i] = SO_B * blk[k] + t;
+                }
+            }
+            hblk[h++] = blk[k];
+        }
+        if (h == hptr[i])
+            ref[i] = 0;
+        double sum = small + large;
+        s[i] = sum > 0.0 ? 1.0 / sum : 0.0;
+        for (int64_t k = hptr[i]; k < h; k++) {
+            double *restrict db = d + SO_B * (int64_t)hblk[k];
+            const double *restrict q = Q + SO_B * k;
+#pragma omp simd
+            for (int t = 0; t < SO_B; t++)
+                db[t] += q[t] * (q[t] > 0.5 * a[i] ? small : sum - q[t]) * s[i];
+        }
+    }
+}
+
+static void refine(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
+                   const double *cost, const double *E, const double *a, double tau,
+                   const int64_t *sptr, int32_t *sblk, double *scost)
+{
+    for (int64_t i = i0; i < i1; i++) {
+        int64_t h = sptr[i];
+        for (int64_t k = ptr[i]; k < ptr[i + 1]; k++) {
+            if (!hess_hit(E + SO_B * k, tau * a[i]))
+                continue;
+            for (int t = 0; t < SO_B; t++)
+                scost[SO_B * h + t] = cost[SO_B * k + t];
+            sblk[h++] = blk[k];
+        }
+    }
+}
+
+static double dot(int64_t n, const double *x, const double *y)
+{
+    double acc[SO_B] = {0.0};
+    for (int64_t j = 0; j < n; j += SO_B)
+#pragma omp simd
+        for (int t = 0; t < SO_B; t++)
+            acc[t] += x[j + t] * y[j + t];
+    return ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]));
+}
+
+static void cg_step(int64_t n, double al, const double *restrict p, const double *restrict q,
+                    const double *restrict inv_d, double *restrict x, double *restrict r,
+                    double *restrict z, double *out)
+{
+    double rz[SO_B] = {0.0}, rr[SO_B] = {0.0};
+    for (int64_t j = 0; j < n; j += SO_B)
+#pragma omp simd
+        for (int t = 0; t < SO_B; t++) {
+            x[j + t] += al * p[j + t];
+            double v = r[j + t] - al * q[j + t];
+            double u = v * inv_d[j + t];
+            r[j + t] = v;
+            z[j + t] = u;
+            rz[t] += u * v;
+            rr[t] += v * v;
+        }
+    out[0] = ((rz[0] + rz[4]) + (rz[1] + rz[5])) + ((rz[2] + rz[6]) + (rz[3] + rz[7]));
+    out[1] = ((rr[0] + rr[4]) + (rr[1] + rr[5])) + ((rr[2] + rr[6]) + (rr[3] + rr[7]));
+}
+
+static void matvec(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
+                   const double *Q, const double *s, const int32_t *ref, const double *x,
+                   double *y)
+{
+    for (int64_t i = i0; i < i1; i++) {
+        int64_t k0 = ptr[i], k1 = ptr[i + 1];
+        double xr = x[ref[i]], acc[SO_B] = {0.0};
+        for (int64_t k = k0; k < k1; k++) {
+            const double *restrict xb = x + SO_B * (int64_t)blk[k];
+            const double *restrict qb = Q + SO_B * k;
+#pragma omp simd
+            for (int t = 0; t < SO_B; t++)
+                acc[t] += qb[t] * (xb[t] - xr);
+        }
+        double delta = s[i] * (((acc[0] + acc[4]) + (acc[1] + acc[5])) +
+                               ((acc[2] + acc[6]) + (acc[3] + acc[7])));
+        for (int64_t k = k0; k < k1; k++) {
+            const double *restrict xb = x + SO_B * (int64_t)blk[k];
+            const double *restrict qb = Q + SO_B * k;
+            double *restrict yb = y + SO_B * (int64_t)blk[k];
+#pragma omp simd
+            for (int t = 0; t < SO_B; t++)
+                yb[t] += qb[t] * ((xb[t] - xr) - delta);
+        }
+    }
+}
+
+#define SO_STR2(x) #x
+#define SO_STR(x) SO_STR2(x)
+
+const so_ot_table SO_CAT(so_ot_table, SO_ISA) = {
+    SO_STR(SO_ISA), pass_d, pass_s, cert_d, cert_s, hv_d, hv_s, count_d, count_s, fill_d, fill_s,
+    cmin_d, cmin_s, eval, hess_count, hess_fill, refine, matvec, dot, cg_step,
+};
