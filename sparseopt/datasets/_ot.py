@@ -1,7 +1,10 @@
 """Transport problems: costs with two marginals, seeded or from shipped images."""
 
-from importlib import import_module
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -9,24 +12,27 @@ from sklearn.datasets import load_digits
 
 from sparseopt._core._optional import require
 from sparseopt._core._params import Interval, Options, validate_params
-from sparseopt._core._random import as_generator
+from sparseopt._core._random import RandomState, as_generator
 
 # Gray images whose files are part of every scikit-image installation: the others of
 # `skimage.data` would be downloaded.
 IMAGES = ("brick", "camera", "coins", "grass", "gravel", "moon", "page", "text")
+Metric = Literal["sqeuclidean", "euclidean", "cityblock"]
 METRICS = ("sqeuclidean", "euclidean", "cityblock")
 N_DIGITS = 1797
 N_FACES = 100
 DIGIT_SIZE = 28
 
 _COUNT = Interval(1, None, integer=True)
-_SEED = ["random_state"]
+_DIGIT = [Interval(0, N_DIGITS - 1, integer=True)]
+_FACE = [Interval(0, N_FACES - 1, integer=True)]
+_METRIC = [Options(*METRICS)]
 
 
 class OTProblem(NamedTuple):
     """Transport problem without regularisation.
 
-    Attributes
+    Parameters
     ----------
     C : ndarray of shape (n, m)
         Cost, float64, C-contiguous, largest entry at most 1.
@@ -36,6 +42,13 @@ class OTProblem(NamedTuple):
         Target marginal, positive, sums to 1.
     name : str
         What the problem is, with its sizes.
+
+    Examples
+    --------
+    >>> from sparseopt.datasets import make_assignment
+    >>> C, a, b, name = make_assignment(3, random_state=0)
+    >>> b.sum()
+    np.float64(1.0)
     """
 
     C: np.ndarray
@@ -49,10 +62,16 @@ class OTProblem(NamedTuple):
         "n": [_COUNT],
         "m": [_COUNT, None],
         "rank": [_COUNT, None],
-        "random_state": _SEED,
+        "random_state": ["random_state"],
     }
 )
-def make_assignment(n, m=None, *, rank=None, random_state=None):
+def make_assignment(
+    n: int,
+    m: int | None = None,
+    *,
+    rank: int | None = None,
+    random_state: RandomState = None,
+) -> OTProblem:
     """Random cost with uniform marginals.
 
     Parameters
@@ -97,20 +116,20 @@ def make_assignment(n, m=None, *, rank=None, random_state=None):
         "dim": [_COUNT],
         "weights": [Options("uniform", "random", "heavy")],
         "n_clusters": [_COUNT, None],
-        "metric": [Options(*METRICS)],
-        "random_state": _SEED,
+        "metric": _METRIC,
+        "random_state": ["random_state"],
     }
 )
 def make_clouds(
-    n,
-    m=None,
-    dim=2,
+    n: int,
+    m: int | None = None,
+    dim: int = 2,
     *,
-    weights="random",
-    n_clusters=None,
-    metric="sqeuclidean",
-    random_state=None,
-):
+    weights: Literal["uniform", "random", "heavy"] = "random",
+    n_clusters: int | None = None,
+    metric: Metric = "sqeuclidean",
+    random_state: RandomState = None,
+) -> OTProblem:
     """Two point clouds from different Gaussians, or from Gaussian clusters.
 
     Parameters
@@ -156,20 +175,20 @@ def make_clouds(
 @validate_params(
     {
         "size": [_COUNT],
-        "metric": [Options(*METRICS)],
+        "metric": _METRIC,
         "images": [tuple, list],
         "crop": [_COUNT, None],
-        "random_state": _SEED,
+        "random_state": ["random_state"],
     }
 )
 def make_grid_pair(
-    size,
-    metric="sqeuclidean",
+    size: int,
+    metric: Metric = "sqeuclidean",
     *,
-    images=("camera", "coins"),
-    crop=None,
-    random_state=None,
-):
+    images: Sequence[str] = ("camera", "coins"),
+    crop: int | None = None,
+    random_state: RandomState = None,
+) -> OTProblem:
     """Two gray images as measures on one pixel grid.
 
     Parameters
@@ -204,7 +223,6 @@ def make_grid_pair(
             "The 'images' parameter of sparseopt.datasets.make_grid_pair must be two "
             f"of {', '.join(IMAGES)}. Got {images!r}."
         )
-    require("skimage", "image data", extra="examples")
     rng = as_generator(random_state)
     a, b = (_intensities(_image(name, size, crop, rng)) for name in images)
     name = f"{images[0]}-{images[1]} {size} x {size} {metric}"
@@ -213,12 +231,14 @@ def make_grid_pair(
 
 @validate_params(
     {
-        "i": [Interval(0, N_DIGITS - 1, integer=True)],
-        "j": [Interval(0, N_DIGITS - 1, integer=True)],
-        "metric": [Options(*METRICS)],
+        "i": _DIGIT,
+        "j": _DIGIT,
+        "metric": _METRIC,
     }
 )
-def make_digits_pair(i=0, j=1, metric="sqeuclidean"):
+def make_digits_pair(
+    i: int = 0, j: int = 1, metric: Metric = "sqeuclidean"
+) -> OTProblem:
     """Two handwritten digits, enlarged to 28 x 28, as measures on their inked pixels.
 
     Parameters
@@ -239,7 +259,6 @@ def make_digits_pair(i=0, j=1, metric="sqeuclidean"):
     >>> make_digits_pair(0, 1).C.shape
     (718, 519)
     """
-    require("skimage", "resizing digits", extra="examples")
     images = load_digits().images
     x, y = (_resized(images[k], DIGIT_SIZE).ravel() for k in (i, j))
     cost = _grid_cost(DIGIT_SIZE, metric)[np.ix_(x > 0, y > 0)]
@@ -249,12 +268,14 @@ def make_digits_pair(i=0, j=1, metric="sqeuclidean"):
 
 @validate_params(
     {
-        "i": [Interval(0, N_FACES - 1, integer=True)],
-        "j": [Interval(0, N_FACES - 1, integer=True)],
-        "metric": [Options(*METRICS)],
+        "i": _FACE,
+        "j": _FACE,
+        "metric": _METRIC,
     }
 )
-def make_faces_pair(i=0, j=1, metric="sqeuclidean"):
+def make_faces_pair(
+    i: int = 0, j: int = 1, metric: Metric = "sqeuclidean"
+) -> OTProblem:
     """Two gray faces of 25 x 25 pixels as measures on one grid.
 
     Parameters
@@ -275,18 +296,17 @@ def make_faces_pair(i=0, j=1, metric="sqeuclidean"):
     >>> make_faces_pair(0, 1).C.shape
     (625, 625)
     """
-    require("skimage", "image data", extra="examples")
-    faces = import_module("skimage.data").lfw_subset()
+    faces = _skimage("data").lfw_subset()
     a, b = (_intensities(faces[k]) for k in (i, j))
     size = faces.shape[1]
     return OTProblem(_grid_cost(size, metric), a, b, f"faces {i}-{j} {metric}")
 
 
-def _uniform(n):
+def _uniform(n: int) -> np.ndarray:
     return np.full(n, 1.0 / n)
 
 
-def _weights(rng, n, kind):
+def _weights(rng: np.random.Generator, n: int, kind: str) -> np.ndarray:
     if kind == "uniform":
         return _uniform(n)
     if kind == "random":
@@ -299,7 +319,9 @@ def _weights(rng, n, kind):
     return w / w.sum()
 
 
-def _points(rng, n, dim, n_clusters):
+def _points(
+    rng: np.random.Generator, n: int, dim: int, n_clusters: int | None
+) -> np.ndarray:
     if n_clusters is None:
         return rng.standard_normal((n, dim))
     centres = rng.standard_normal((n_clusters, dim))
@@ -307,23 +329,29 @@ def _points(rng, n, dim, n_clusters):
     return centres[labels] + 0.02 * rng.standard_normal((n, dim))
 
 
-def _cost(x, y, metric):
+def _cost(x: np.ndarray, y: np.ndarray, metric: Metric) -> np.ndarray:
     cost = cdist(x, y, metric)
     largest = cost.max()
     return cost / largest if largest > 0 else cost
 
 
-def _grid_cost(size, metric):
+def _grid_cost(size: int, metric: Metric) -> np.ndarray:
     points = np.indices((size, size), dtype=float).reshape(2, -1).T
     return _cost(points, points, metric)
 
 
-def _resized(image, size):
-    return import_module("skimage.transform").resize(image, (size, size), order=1)
+def _skimage(module: str) -> ModuleType:
+    return require(f"skimage.{module}", "image data", extra="examples")
 
 
-def _image(name, size, crop, rng):
-    image = getattr(import_module("skimage.data"), name)().astype(float)
+def _resized(image: np.ndarray, size: int) -> np.ndarray:
+    return _skimage("transform").resize(image, (size, size), order=1)
+
+
+def _image(
+    name: str, size: int, crop: int | None, rng: np.random.Generator
+) -> np.ndarray:
+    image = getattr(_skimage("data"), name)().astype(float)
     if crop is not None:
         if crop > min(image.shape):
             raise ValueError(
@@ -335,7 +363,7 @@ def _image(name, size, crop, rng):
     return image if image.shape == (size, size) else _resized(image, size)
 
 
-def _intensities(image):
+def _intensities(image: np.ndarray) -> np.ndarray:
     w = image.ravel().astype(float)
     w += 1e-6 * w.max()
     return w / w.sum()

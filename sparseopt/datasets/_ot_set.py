@@ -1,7 +1,10 @@
 """The named transport problems that benchmarks, tests and docs share."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +21,7 @@ from sparseopt.datasets._ot import (
 class OTBenchmarkProblem(NamedTuple):
     """Transport problem with the regularisation it is measured at.
 
-    Attributes
+    Parameters
     ----------
     C : ndarray of shape (n, m)
         Cost, largest entry at most 1.
@@ -30,6 +33,13 @@ class OTBenchmarkProblem(NamedTuple):
         Entropic regularisation in the units of `C`.
     name : str
         Key in `ot_benchmark_names`.
+
+    Examples
+    --------
+    >>> from sparseopt.datasets import ot_benchmark_set
+    >>> problem = next(ot_benchmark_set())
+    >>> problem.name, problem.C.shape
+    ('assignment-500', (500, 500))
     """
 
     C: np.ndarray
@@ -45,24 +55,26 @@ class _Entry(NamedTuple):
     make: Callable[[], OTProblem]
 
 
-def _table():
+def _table() -> dict[str, _Entry]:
     table = {}
 
-    def add(name, reg, make, large=False):
+    def add(
+        name: str, reg: float, make: Callable[[], OTProblem], large: bool = False
+    ) -> None:
         table[name] = _Entry(reg, large, make)
 
     # The order of the published comparisons: fixed regularisation, growing size.
     for n in (500, 1000, 2000, 4000):
-        add(f"assignment-{n}", 1 / 1200, lambda n=n: _assignment(n), n > 1000)
+        add(f"assignment-{n}", 1 / 1200, partial(_assignment, n), n > 1000)
     for size in (28, 45, 64):
-        add(f"grid-l2-{size**2}", 1e-3, lambda s=size: make_grid_pair(s), size > 28)
+        add(f"grid-l2-{size**2}", 1e-3, partial(make_grid_pair, size), size > 28)
     for size in (28, 45, 64):
-        add(f"grid-l1-{size**2}", 1e-3, lambda s=size: _grid_l1(s), size > 28)
+        add(f"grid-l1-{size**2}", 1e-3, partial(_grid_l1, size), size > 28)
     add("digits-l2", 1 / 1200, make_digits_pair)
     add("digits-l1", 1 / 1200, lambda: make_digits_pair(metric="cityblock"))
     add("faces-l2", 1e-3, make_faces_pair)
     for n in (1000, 2000, 4000):
-        add(f"clouds-{n}", 1e-3, lambda n=n: make_clouds(n, random_state=1), n > 1000)
+        add(f"clouds-{n}", 1e-3, partial(make_clouds, n, random_state=1), n > 1000)
     # One problem, regularisation over four decades.
     for reg in (1e-1, 1e-2, 1e-4):
         add(f"grid-l2-784-reg{reg:.0e}", reg, lambda: make_grid_pair(28))
@@ -70,7 +82,7 @@ def _table():
         add(f"assignment-1000-reg{reg:.0e}", reg, lambda: _assignment(1000))
     # Problems on which no constant of the solver was chosen.
     for k in range(3):
-        add(f"unseen-crop-l1-289-{k}", 1e-3, lambda k=k: _crop(k))
+        add(f"unseen-crop-l1-289-{k}", 1e-3, partial(_crop, k))
     add("unseen-clouds-1d", 1e-3, lambda: make_clouds(1000, dim=1, random_state=2))
     add("unseen-clouds-10d", 1e-3, lambda: make_clouds(1000, dim=10, random_state=3))
     add("unseen-clusters", 1e-3, lambda: _clouds(1000, n_clusters=12))
@@ -81,19 +93,19 @@ def _table():
     return table
 
 
-def _assignment(n):
+def _assignment(n: int) -> OTProblem:
     return make_assignment(n, random_state=n)
 
 
-def _grid_l1(size):
+def _grid_l1(size: int) -> OTProblem:
     return make_grid_pair(size, "cityblock")
 
 
-def _clouds(n, m=None, **options):
+def _clouds(n: int, m: int | None = None, **options: Any) -> OTProblem:
     return make_clouds(n, m, random_state=4, **options)
 
 
-def _crop(k):
+def _crop(k: int) -> OTProblem:
     images = (("camera", "camera"), ("moon", "brick"), ("gravel", "coins"))[k]
     return make_grid_pair(17, "cityblock", images=images, crop=17, random_state=k)
 
@@ -101,8 +113,8 @@ def _crop(k):
 _TABLE = _table()
 
 
-def ot_benchmark_names(quick=False):
-    """Names of the transport benchmark problems, in order.
+def ot_benchmark_names(quick: bool = False) -> tuple[str, ...]:
+    """List the names of the transport benchmark problems, in order.
 
     Parameters
     ----------
@@ -123,7 +135,9 @@ def ot_benchmark_names(quick=False):
     return tuple(key for key, entry in _TABLE.items() if not (quick and entry.large))
 
 
-def ot_benchmark_set(quick=False, *, names=None):
+def ot_benchmark_set(
+    quick: bool = False, *, names: Sequence[str] | None = None
+) -> Iterator[OTBenchmarkProblem]:
     """Transport problems on which solvers are compared, built one at a time.
 
     Random assignments, image grids with squared Euclidean and L1 cost, digits, faces
@@ -137,9 +151,9 @@ def ot_benchmark_set(quick=False, *, names=None):
     names : sequence of str, optional
         Only these problems, in this order; `quick` is then not used.
 
-    Yields
-    ------
-    OTBenchmarkProblem
+    Returns
+    -------
+    iterator of OTBenchmarkProblem
         Cost, marginals, regularisation and name.
 
     Examples
@@ -159,10 +173,8 @@ def ot_benchmark_set(quick=False, *, names=None):
     return _problems(names)
 
 
-def _problems(names):
+def _problems(names: Sequence[str]) -> Iterator[OTBenchmarkProblem]:
     for name in names:
         entry = _TABLE[name]
         problem = entry.make()
-        yield OTBenchmarkProblem(
-            problem.C, problem.a, problem.b, entry.reg, name
-        )
+        yield OTBenchmarkProblem(problem.C, problem.a, problem.b, entry.reg, name)
