@@ -145,7 +145,9 @@ def _check_shape(array: np.ndarray, name: str, ndim: int) -> None:
             f"Got {array.ndim}, shape {array.shape}."
         )
     if 0 in array.shape:
-        raise ValueError(f"The {name!r} array must not be empty. Got {array.shape}.")
+        raise ValueError(
+            f"The {name!r} array must not be empty. Got shape {array.shape}."
+        )
 
 
 def _check_finite(array: np.ndarray, name: str) -> None:

@@ -54,10 +54,10 @@ class Interval:
         return isinstance(value, self._types) and not isinstance(value, _BOOLS)
 
     def accepts(self, value: Any) -> bool:
-        return self.accepts_type(value) and bool(
-            (self.left < value < self.right)
-            or (self.closed_left and value == self.left)
-            or (self.closed_right and value == self.right)
+        return (
+            self.accepts_type(value)
+            and bool(value >= self.left if self.closed_left else value > self.left)
+            and bool(value <= self.right if self.closed_right else value < self.right)
         )
 
     def __str__(self) -> str:

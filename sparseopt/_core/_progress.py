@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from sparseopt._core._optional import require
 
@@ -52,7 +52,7 @@ class _PlainBar:
         self._width = 0
 
     def show(self, fraction: float, text: str) -> None:
-        columns = shutil.get_terminal_size().columns - 1
+        columns = _columns(self._stream) - 1  # the last one would wrap the line
         room = min(30, columns - len(self._title) - len(text) - 5)
         full = round(fraction * room)
         bar = f" [{'#' * full}{'-' * (room - full)}]" if room > 3 else ""
@@ -64,6 +64,14 @@ class _PlainBar:
     def close(self) -> None:
         self._stream.write(f"\r{'':<{self._width}}\r")
         self._stream.flush()
+
+
+def _columns(stream: TextIO) -> int:
+    # 80 where there is no terminal behind the stream, or one that tells no size
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 class _TqdmBar:

@@ -6,6 +6,7 @@ import math
 import os
 import textwrap
 from dataclasses import dataclass, fields
+from reprlib import Repr
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,8 @@ from sparseopt._core import _npz
 from sparseopt._core._status import Status as Status
 
 _LINE = 88
+_SHORT = Repr()
+_SHORT.maxother = _LINE
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -138,14 +141,20 @@ def _describe(value: Any) -> str:
     """Short text; arrays are told by their shape and type."""
     if isinstance(value, str):
         return value
-    if isinstance(value, tuple) and 0 < len(value) <= 4:
-        return f"({', '.join(map(_describe, value))})"
+    if isinstance(value, Status):
+        return str(value)
+    if isinstance(value, tuple) and value:
+        shown = [
+            *map(_describe, value[:3]),
+            *([f"... {len(value)}"] * (len(value) > 3)),
+        ]
+        return f"({', '.join(shown)})"
     if sparse.issparse(value):
         kind = type(value).__name__
         return f"{kind} {value.shape} {value.dtype}, {value.nnz} stored"
     if getattr(value, "shape", ()):
         names = getattr(value.dtype, "names", None)
         return f"array {tuple(value.shape)} {', '.join(names or [str(value.dtype)])}"
-    if isinstance(value, (float, np.floating)):
-        return f"{value:.7g}"
-    return textwrap.shorten(str(value), _LINE, placeholder=" ...")
+    if getattr(value, "shape", None) == ():
+        value = value.item()
+    return f"{value:.7g}" if isinstance(value, float) else _SHORT.repr(value)

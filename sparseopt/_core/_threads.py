@@ -57,7 +57,13 @@ def _default_n_threads() -> int:
         return 1
     pools = _controller().lib_controllers
     limits = [pool.num_threads for pool in pools if pool.user_api == "openmp"]
-    return max(1, min([_n_processors(), *limits]))
+    return max(1, min([_n_processors(), *(limits or _limit_of_environment())]))
+
+
+def _limit_of_environment() -> list[int]:
+    # what OpenMP will read when it is loaded; numbers for nested regions may follow
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return [int(first)] if first.isdecimal() else []
 
 
 def _is_uncapped_joblib_worker() -> bool:
