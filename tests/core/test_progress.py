@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from sparseopt import Status
-from sparseopt._core import _monitor, _progress
+from sparseopt._core import _progress
 from sparseopt._core._monitor import Monitor
 
 pty = pytest.importorskip("pty", reason="needs pseudo-terminals")
@@ -54,13 +54,6 @@ def terminal(request, monkeypatch):
 @pytest.fixture
 def plain(monkeypatch):
     monkeypatch.setattr(_progress, "_PREFERRED", {})
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(_monitor, "perf_counter", lambda: clock.now)
-    return clock
 
 
 def _run(clock, residuals, tol=1e-8, seconds=0.25, verbose=1):
