@@ -85,6 +85,7 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 # look
+templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
 html_title = "sparseopt"
 html_static_path = ["_static"]
