@@ -35,11 +35,12 @@ EXTRA_IMPORTS = {
 }
 PEERS = {"ot", "POT", "cvxpy", "asv"}
 # Order within a family; every other module is an algorithm.
-LAYERS = {"_kernels": 0, "_problem": 1, "_result": 1, "_api": 3, "_estimators": 4}
+LAYERS = {"_kernels": 0, "_problem": 1, "_api": 3, "_estimators": 4}
 ALGORITHM = 2
 
 MAX_LINES = {".py": 500, ".pyx": 400, ".pxd": 400, ".c": 500, ".h": 500}
 MAX_FUNCTION = 60
+GENERATED = {"_build", "_generated", "backreferences", "gallery", "generated", ".asv"}
 CODE = ("sparseopt", "tests", "benchmarks", "docs", "examples")
 TEXT = {*MAX_LINES, ".pyi", ".md", ".rst", ".toml", ".build", ".json", ".cff", ".txt"}
 
@@ -163,8 +164,8 @@ def _own_imports(root: Path) -> Iterator[tuple[Import, str, list[str]]]:
 def _files(root: Path, suffixes: set[str]) -> Iterator[Path]:
     for folder in CODE:
         for file in sorted((root / folder).rglob("*")):
-            generated = {"_build", "generated", "gallery", "__pycache__", ".asv"}
-            if file.suffix in suffixes and not generated & set(file.parts):
+            parts = file.relative_to(root).parts
+            if file.suffix in suffixes and not GENERATED & set(parts):
                 yield file
 
 
