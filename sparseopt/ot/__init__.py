@@ -1,0 +1,6 @@
+"""Optimal transport: entropic plans to machine precision by sparse Newton methods."""
+
+from sparseopt.ot._api import solve
+from sparseopt.ot._result import OTResult
+
+__all__ = ["OTResult", "solve"]

@@ -33,22 +33,22 @@ def solve_auto(run: Run) -> Status:
     if run.warm_started and _close(run):
         return _finish(run, plan)
     reg, rank = _first_level(p), 0
-    safe: tuple[float, Duals] | None = None
+    trail: list[Duals] = []  # ends of the last two levels that succeeded
     while True:
         last = reg == p.reg
+        _predict(run, plan, reg, trail)
         plan = _warm(run, plan, reg, last)
         steps, target = (_LAST_STEPS, 0.5 * run.tol) if last else (_LEVEL_STEPS, _WARM_ERROR)
         ok = run.duals.err <= target
         if not ok and (last or reg < 0.02 * p.span):
             plan, ok = newton(run, plan, reg, target, steps)
-        if not ok and safe is not None and rank + 1 < len(_FACTORS) and not _precise(run):
+        if not ok and trail and rank + 1 < len(_FACTORS) and not _precise(run):
             rank += 1
-            reg, run.duals = safe[0], safe[1].moved(0.0)
-            plan = run.dense
+            plan, run.duals, reg = run.dense, trail[-1].copy(), trail[-1].reg
         elif last:
             return _finish(run, plan)
         else:
-            safe = (reg, run.duals.moved(0.0))
+            trail = [*trail[-1:], run.duals.copy()]
         plan = _cut(run, plan, reg, _FACTORS[rank])
         reg = _next_level(p, reg, _FACTORS[rank])
 
@@ -59,6 +59,25 @@ def _first_level(p) -> float:
         return p.reg
     levels = math.ceil(math.log(top / p.reg, _FACTORS[0]) - 1e-9)
     return p.reg * _FACTORS[0] ** levels
+
+
+def _predict(run: Run, plan, reg: float, trail: list[Duals]) -> None:
+    """Start a level from potentials extrapolated linearly in reg, if that is higher.
+
+    Near the limit of small reg the potentials are linear in it.
+    """
+    if len(trail) < 2 or not isinstance(plan, Support):
+        return
+    before, now = trail
+    slope = (now.g - before.g) / (now.reg - before.reg)
+    base, trial = now.copy(), now.moved((reg - now.reg) * slope)
+    width = run.width(_WARM_ERROR)
+    for point in (base, trial):
+        plan.evaluate(point, reg)
+        if not plan.covers(point, reg, width):
+            return
+    if trial.value > base.value:
+        run.duals = trial
 
 
 def _next_level(p, reg: float, factor: float) -> float:
@@ -107,7 +126,7 @@ def _warm(run: Run, plan, reg: float, last: bool):
         elif err <= _WARM_ERROR or k + 1 >= _LEVEL_PASSES:
             break
         before = err
-        run.duals.scale_columns(p, reg)
+        run.duals.scale_columns(p, reg, plan.floor(run.duals, reg))
     return plan
 
 

@@ -32,13 +32,12 @@ def newton(
     for _ in range(max_steps):
         if run.duals.err <= target:
             return plan, True
-        plan_was = plan
         plan = covering(run, plan, reg, _next_error(run.duals.err, target))
-        if plan is not plan_was:
+        if plan.at is not run.duals:
             plan.evaluate(run.duals, reg)
         trial, step = _step(run, plan, reg, damping)
         if trial is None:
-            run.duals.scale_columns(run.problem, reg)
+            run.duals.scale_columns(run.problem, reg, plan.floor(run.duals, reg))
             plan.evaluate(run.duals, reg)
             damping *= 10.0
         else:
@@ -48,7 +47,7 @@ def newton(
         run.record(reg, plan.nnz, step)
         stuck = 0 if run.duals.err < 0.9 * best else stuck + 1
         best = min(best, run.duals.err)
-        if stuck >= 3 and best <= 100 * run.problem.rounding:
+        if stuck >= 5 and best <= 10 * run.problem.rounding:
             break
     return plan, run.duals.err <= target
 
@@ -86,10 +85,12 @@ def _step(run: Run, plan, reg: float, damping: float) -> tuple[Duals | None, flo
         return None, 0.0
     if size > _COMPRESS_FROM:
         y = _compressed(x, m)
-        y_slope = float(residual @ y)
-        if y_slope > 0:
-            x, slope, size = y, y_slope, float(np.abs(y).max())
+        if residual @ y > 0:
+            x = y
+    size = float(np.abs(x).max())
+    slope = float(residual @ x)
     alpha = min(1.0, _MAX_STEP / size)
+    capped = size > _MAX_STEP / 2
     while alpha > 1e-6:
         trial = duals.moved(alpha * reg * x)
         plan.evaluate(trial, reg)
@@ -97,9 +98,29 @@ def _step(run: Run, plan, reg: float, damping: float) -> tuple[Duals | None, flo
             trial.value >= duals.value + _ARMIJO * alpha * slope * reg
             or trial.err < 0.5 * duals.err  # value differences drown in rounding
         ):
+            if capped and trial.err > 0.5 * duals.err:
+                trial = _stride(run, reg, trial, alpha * x)
             return trial, alpha
         alpha /= 2
     return None, 0.0
+
+
+def _stride(run: Run, reg: float, point: Duals, x: np.ndarray) -> Duals:
+    """Go on along the large components, as rigid motions, while the dual value grows.
+
+    Where a part of the columns lacks mass that it can only get over a gap of the cost,
+    the value is linear until the gap is crossed, up to ``span / reg`` units away.
+    """
+    size = np.abs(x).max()
+    rigid = reg * _MAX_STEP * np.where(np.abs(x) > 0.5 * size, np.sign(x), 0.0)
+    run.dense.evaluate(point, reg)
+    best, factor = point, 1.0
+    while True:
+        trial = point.moved(factor * rigid)
+        run.dense.evaluate(trial, reg)
+        if not trial.value > best.value:
+            return best
+        best, factor = trial, 2.0 * factor
 
 
 def _compressed(x: np.ndarray, m: int) -> np.ndarray:
@@ -111,6 +132,6 @@ def _compressed(x: np.ndarray, m: int) -> np.ndarray:
     components; this keeps those below one reg unit, and rigid motions of a part.
     """
     x = x - np.median(x[:m])
-    y = np.sign(x) * np.log1p(np.abs(x) / _LOG_SCALE) * _LOG_SCALE
+    y = np.log1p(np.minimum(np.abs(x), 1e6) / _LOG_SCALE) * _LOG_SCALE * np.sign(x)
     y[m:] = 0.0
     return y

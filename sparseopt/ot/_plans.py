@@ -22,12 +22,21 @@ from sparseopt.ot._problem import Duals, Problem
 _CG_CHUNK = 2e8
 
 
-def _conjugate_gradients(problem, duals, extra, diag):
-    """Solver for a Newton matrix with this extra and this whole diagonal."""
+def _conjugate_gradients(problem, duals, extra, diag, floor):
+    """Solver for a Newton matrix with this extra and this whole diagonal.
+
+    Columns whose sum is below `floor` are not seen by the view of the plan: they get that
+    much diagonal, and no residual if their target is not seen either.
+    """
     m = problem.shape[1]
+    residual = problem.b - duals.c
+    unseen = duals.c < floor
+    unseen[m:] = False
+    extra[unseen] += floor
+    diag[unseen] += floor
+    residual[unseen & (problem.b < floor)] = 0.0
     extra[m:] = diag[m:] = 1.0  # padding
-    inv_diag = 1.0 / np.maximum(diag, 1e-290)
-    return _kernels.ConjugateGradients(extra, inv_diag, problem.b - duals.c)
+    return _kernels.ConjugateGradients(extra, 1.0 / diag, residual)
 
 
 class DensePlan:
@@ -36,10 +45,15 @@ class DensePlan:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.n_passes = 0
+        self.at: Duals | None = None  # what was evaluated last
 
     @property
     def nnz(self) -> int:
         return self.problem.C.size
+
+    def floor(self, duals: Duals, reg: float) -> float:
+        """Column sums below this are not known."""
+        return 1e-290
 
     def evaluate(self, duals: Duals, reg: float, fast: bool = False) -> None:
         """Exact rows in one read of the cost; `fast` takes exp in float32."""
@@ -50,6 +64,7 @@ class DensePlan:
         )  # fmt: skip
         self.n_passes += 1
         duals.measure(p, reg)
+        self.at = duals
 
     def direction(
         self, duals: Duals, reg: float, rtol: float, shift: float, max_cg: int,
@@ -60,7 +75,8 @@ class DensePlan:
         args = (p.C, p.a, 1 / reg, duals.f, duals.g)
         _kernels.dense_hess_vec(*args, None, d, p.rows, p.n_threads)
         diag = np.maximum(duals.c - d, 1e-3 * duals.c) + shift
-        cg = _conjugate_gradients(p, duals, duals.c + shift, diag)
+        floor = self.floor(duals, reg)
+        cg = _conjugate_gradients(p, duals, duals.c + shift, diag, floor)
         while not cg.run_dense(*args, rtol, p.rows, p.n_threads):
             if cg.stalled or cg.n_iter >= max_cg or expired():
                 break
@@ -81,6 +97,7 @@ class Support:
         self.f0, self.g0 = duals.f.copy(), duals.g.copy()
         self.ptr, self.blk, self.cost = ptr, blk, cost
         self.E = np.empty(cost.shape[0])
+        self.at: Duals | None = None  # whose plan E holds
         self.rows = _kernels.support_blocks(ptr, problem.padded)
 
     @classmethod
@@ -103,10 +120,18 @@ class Support:
     def nnz(self) -> int:
         return int(self.ptr[-1]) * _kernels.BLOCK
 
+    def width_at(self, duals: Duals, reg: float) -> float:
+        """Entries left out are now below ``a_i exp(-width_at)``."""
+        rise = (duals.f - self.f0).max() + (duals.g - self.g0).max()
+        return float((self.reg * self.width - rise) / reg)
+
     def covers(self, duals: Duals, reg: float, width: float) -> bool:
         """Whether entries left out are below ``a_i exp(-width)``."""
-        rise = (duals.f - self.f0).max() + (duals.g - self.g0).max()
-        return bool(rise <= self.reg * self.width - reg * width)
+        return self.width_at(duals, reg) >= width
+
+    def floor(self, duals: Duals, reg: float) -> float:
+        """Column sums below this are not known: what was left out can be as large."""
+        return math.exp(-min(max(self.width_at(duals, reg), 0.0), 660.0))
 
     def refined(self, duals: Duals, width: float) -> Support:
         """The smaller support of `width` at the potentials of the last `evaluate`.
@@ -129,6 +154,7 @@ class Support:
             duals.c, self.E, self.rows, p.n_threads,
         )  # fmt: skip
         duals.measure(p, reg)
+        self.at = duals
 
     def direction(
         self, duals: Duals, reg: float, rtol: float, shift: float, max_cg: int,
@@ -145,7 +171,8 @@ class Support:
             self.rows, p.n_threads,
         )  # fmt: skip
         extra = H.drop + shift
-        cg = _conjugate_gradients(p, duals, extra, H.d + extra)
+        floor = self.floor(duals, reg)
+        cg = _conjugate_gradients(p, duals, extra, H.d + extra, floor)
         chunk = max(1, int(_CG_CHUNK / (2.0 * H.nnz + 10.0 * p.padded)))
         while not cg.run(H, rtol, min(chunk, max_cg - cg.n_iter), p.n_threads):
             if cg.stalled or cg.n_iter >= max_cg or expired():

@@ -27,6 +27,7 @@ class Problem:
     a: np.ndarray  # (n,) float64
     b: np.ndarray  # (mp,) float64, padded with zeros to whole blocks
     reg: float
+    mass: float  # of the caller's marginals; 1 here
     span: float  # max C - min C
     unit: float  # C here is the caller's cost divided by this
     transposed: bool
@@ -79,7 +80,8 @@ def make_problem(
         C = (C / unit).astype(np.float64)
         span = float(C.max() - C.min())
     n, m = C.shape
-    a = np.asarray(a, dtype=np.float64) / math.fsum(a)
+    mass = math.fsum(a)
+    a = np.asarray(a, dtype=np.float64) / mass
     b_padded = np.zeros(_kernels.padded(m))
     b_padded[:m] = np.asarray(b, dtype=np.float64) / math.fsum(b)
     return Problem(
@@ -87,6 +89,7 @@ def make_problem(
         a=a,
         b=b_padded,
         reg=reg / unit,
+        mass=mass,
         span=span,
         unit=unit,
         transposed=transposed,
@@ -127,6 +130,12 @@ class Duals:
             duals.f[:], duals.g[:m] = init
         return duals
 
+    def copy(self) -> Duals:
+        twin = Duals(self.f.copy(), self.g.copy())
+        twin.c, twin.err = self.c.copy(), self.err
+        twin.value, twin.reg = self.value, self.reg
+        return twin
+
     def moved(self, step: np.ndarray) -> Duals:
         """Trial point with other column potentials; its `f` is still to be updated."""
         return Duals(self.f.copy(), self.g + step)
@@ -138,8 +147,9 @@ class Duals:
         self.err = float(np.abs(self.c[:m] - problem.b[:m]).sum())
         self.value = float(problem.a @ self.f + problem.b @ self.g)
 
-    def scale_columns(self, problem: Problem, reg: float) -> None:
-        """Sinkhorn's column update ``g += reg log(b / c)``."""
+    def scale_columns(self, problem: Problem, reg: float, floor: float) -> None:
+        """Sinkhorn's column update ``g += reg log(b / c)``, `c` known down to `floor`."""
         m = problem.shape[1]
-        step = problem.logb - np.log(np.maximum(self.c[:m], 1e-300))
-        self.g[:m] += reg * step
+        c, b = self.c[:m], problem.b[:m]
+        step = problem.logb - np.log(np.maximum(c, floor))
+        self.g[:m] += reg * np.where((c < floor) & (b < floor), 0.0, step)

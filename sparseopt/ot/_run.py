@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
 from sparseopt.ot._plans import DensePlan, Support
@@ -28,9 +26,10 @@ class Run:
     problem: Problem
     duals: Duals
     tol: float
-    monitor: Monitor
     memory: float  # bytes that supports may take
     warm_started: bool = False
+    options: dict = field(default_factory=dict)  # of single methods
+    monitor: Monitor = field(init=False)
     n_iter: int = 0
     n_newton: int = 0
     n_cg: int = 0
@@ -45,10 +44,10 @@ class Run:
         d = self.duals
         if not math.isfinite(d.err):
             raise Stop(Status.NUMERICAL_FAILURE)
-        unit = self.problem.unit
+        unit, mass = self.problem.unit, self.problem.mass
         status = self.monitor.update(
             self.n_iter,
-            objective=d.value * unit,
+            objective=mass * unit * (d.value + reg * (math.log(mass) - 1.0)),
             residual=d.err,
             reg=reg * unit,
             nnz=nnz,
@@ -75,6 +74,3 @@ class Run:
         """Support width at which what is left out is far below the error `err`."""
         m = self.problem.shape[1]
         return min(38.0, math.log(m / max(err, 1e-300)) + 7.0)
-
-    def finite(self) -> bool:
-        return bool(np.isfinite(self.duals.g).all())

@@ -1,0 +1,311 @@
+"""Public functions of optimal transport."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sparseopt._core._arrays import as_distribution, as_matrix, as_vector
+from sparseopt._core._monitor import Monitor
+from sparseopt._core._params import COMMON, Boolean, Interval, Options, validate_params
+from sparseopt._core._status import Status
+from sparseopt.ot._anneal import solve_auto
+from sparseopt.ot._certificate import certify
+from sparseopt.ot._problem import Duals, Problem, make_problem
+from sparseopt.ot._result import OTResult
+from sparseopt.ot._run import Run, Stop
+from sparseopt.ot._sinkhorn import solve_sinkhorn
+from sparseopt.ot._sns import solve_sns
+from sparseopt.ot._ssns import solve_ssns
+
+_METHODS = {
+    "auto": solve_auto,
+    "sinkhorn": solve_sinkhorn,
+    "sns": solve_sns,
+    "ssns": solve_ssns,
+}
+_MAX_ITER = {"auto": 2000, "sinkhorn": 100_000, "sns": 1000, "ssns": 1000}
+
+
+@validate_params(
+    {
+        **COMMON,
+        "reg": [Interval(0, None, closed="neither")],
+        "method": [Options(*_METHODS)],
+        "reg_relative": [Boolean],
+        "n_sinkhorn": [Interval(0, None, integer=True)],
+        "density": [Interval(0, 1, closed="right"), None],
+        "dtype": [Options("float32", "float64"), type, np.dtype, None],
+    }
+)
+def solve(
+    C: Any,
+    a: Any = None,
+    b: Any = None,
+    reg: float | None = None,
+    *,
+    method: str = "auto",
+    reg_relative: bool = False,
+    tol: float | None = None,
+    max_iter: int | None = None,
+    max_time: float | None = None,
+    init: Any = None,
+    callback: Any = None,
+    verbose: int = 0,
+    n_threads: int | None = None,
+    dtype: Any = None,
+    n_sinkhorn: int = 20,
+    density: float | None = None,
+) -> OTResult:
+    """Entropic optimal transport between two discrete distributions.
+
+    Minimises ``<C, P> + reg sum P (log P - 1)`` over plans P >= 0 with row sums `a` and
+    column sums `b`, to machine precision if asked, and certifies the answer.
+
+    Parameters
+    ----------
+    C : array-like of shape (n, m)
+        Cost of moving a unit of mass, finite, of any sign; float32 and float64 are kept,
+        integers become float64.  C and Fortran order are used without a copy; never
+        modified.
+    a : array-like of shape (n,), optional
+        Source masses, non-negative; uniform with sum 1 if not given.
+    b : array-like of shape (m,), optional
+        Target masses.  Its sum may differ from that of `a` by 1e-8 relative (1e-5 if
+        either is float32), and is rescaled.
+    reg : float
+        Regularisation in units of C: the literature's epsilon, 1/eta of the SNS paper.
+        Required: there is no sensible default.
+    method : {"auto", "sns", "ssns", "sinkhorn"}, default="auto"
+        "auto": annealed truncated Newton on the semi-dual with a certified sparse
+        support, the fastest and the one that copes with tiny `reg`.  "sns":
+        Sinkhorn-Newton-Sparse as published [1]_.  "ssns": safe and sparse Newton [2]_.
+        "sinkhorn": log-domain Sinkhorn.
+    reg_relative : bool, default=False
+        Whether `reg` is relative to ``max(C) - min(C)``.
+    tol : float, optional
+        Bound on the marginal error ``||P 1 - a||_1 + ||P' 1 - b||_1`` relative to the
+        mass; 1e-9, or 1e-5 for a float32 cost.
+    max_iter : int, optional
+        Limit on iterations (passes and Newton steps together): 2000 for "auto", 100 000
+        for "sinkhorn", 1000 for the others.
+    max_time : float, optional
+        Limit in seconds.
+    init : OTResult or tuple of (f, g), optional
+        Potentials to start from, for instance of a neighbouring problem.
+    callback : callable, optional
+        Called after each iteration with a read-only state: ``n_iter``, ``elapsed``,
+        ``objective``, ``residual``, ``reg``, ``nnz``, ``step``, ``potentials``.  A true
+        return value stops the solver.
+    verbose : int, default=0
+        0 silent, 1 progress bar and summary, 2 a line each half second, 3 every line.
+    n_threads : int, optional
+        OpenMP threads; all that the process may use if not given.  The result does not
+        depend on it.
+    dtype : {"float32", "float64"}, optional
+        Type to convert the cost to.  Sums are float64 in any case.
+    n_sinkhorn : int, default=20
+        Method "sns": Sinkhorn iterations before the Newton stage.
+    density : float, optional
+        Method "sns": share of the plan's entries that the Hessian keeps; ``2 / max(n,
+        m)`` if not given.
+
+    Returns
+    -------
+    OTResult
+        Potentials, values, bounds, status; the plan is made when it is asked for.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not allowed: the message names parameter and value.
+    TypeError
+        For an argument of the wrong type.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If `tol` was not reached; the best iterate is returned, with its status.
+
+    See Also
+    --------
+    sparseopt.ot.SinkhornTransport : Estimator for domain adaptation.
+
+    Notes
+    -----
+    Memory: the cost, and at most a third of it plus 80 MB for the support.  Not for
+    costs that do not fit in memory, unbalanced problems, or exact transport (reg = 0).
+
+    References
+    ----------
+    .. [1] X. Tang, M. Shavlovsky, H. Rahmanian, E. Tardini, K. Thekumparampil, T. Xiao,
+       L. Ying, "Accelerating Sinkhorn Algorithm with Sparse Newton Iterations", ICLR
+       2024, arXiv:2401.12253, Algorithm 1.
+    .. [2] Z. Tang, Y. Qiu, "Safe and Sparse Newton Method for Entropic-Regularized
+       Optimal Transport", NeurIPS 2024, Section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt import ot
+    >>> x = np.linspace(0, 1, 50)
+    >>> C = (x[:, None] - x) ** 2
+    >>> result = ot.solve(C, reg=1e-3, tol=1e-12)
+    >>> result.status.name, result.marginal_error < 1e-12
+    ('CONVERGED', True)
+    >>> f, g = result.potentials
+    >>> bool(np.allclose(result.plan, np.exp((f[:, None] + g - C) / 1e-3)))
+    True
+    """
+    C = as_matrix(C, "C", dtype=dtype)
+    a, b = _marginals(C, a, b)
+    reg = _regularisation(C, reg, reg_relative)
+    single = C.dtype == np.float32
+    tol = tol or (1e-5 if single else 1e-9)
+    problem = make_problem(C, a, b, reg, n_threads)
+    run = _start(problem, (C, a, b), init, tol)
+    run.options = {"n_sinkhorn": n_sinkhorn, "density": density}
+    run.monitor = Monitor(
+        "ot.solve",
+        tol=tol,
+        max_iter=max_iter or _MAX_ITER[method],
+        max_time=max_time,
+        verbose=verbose,
+        callback=callback,
+        fields=("reg", "nnz", "step"),
+        state={"potentials": lambda: expand(run.problem, run.duals, C, a, b)},
+    )
+    with run.monitor:
+        status = _solve(run, _METHODS[method])
+        result = _result(run, status, C, a, b, reg)
+        run.monitor.finish(result.status, result.message)
+    run.monitor.warn_if_not_converged(result.status, result.residual, tol)
+    return result
+
+
+def _marginals(C, a, b) -> tuple[np.ndarray, np.ndarray]:
+    n, m = C.shape
+    a = as_distribution(a, n, "a")
+    b = as_distribution(b, m, "b")
+    loose = np.float32 in (a.dtype, b.dtype)
+    a, b = a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
+    mass_a, mass_b = math.fsum(a), math.fsum(b)
+    if abs(mass_a - mass_b) > (1e-5 if loose else 1e-8) * mass_a:
+        raise ValueError(
+            "The 'a' and 'b' arrays must have the same sum. Got "
+            f"{mass_a:.10g} and {mass_b:.10g}; normalise them, since unbalanced "
+            "transport is not supported."
+        )
+    return a, b * (mass_a / mass_b)
+
+
+def _regularisation(C: np.ndarray, reg: float | None, relative: bool) -> float:
+    if reg is None:
+        raise TypeError(
+            "The 'reg' parameter of sparseopt.ot.solve is required: a positive float "
+            "in units of the cost, or a share of its range with reg_relative=True."
+        )
+    if not relative:
+        return float(reg)
+    span = float(C.max()) - float(C.min())
+    return float(reg) * span if 0 < span < math.inf else float(reg)
+
+
+def _start(problem: Problem, data: tuple, init: Any, tol: float) -> Run:
+    C, _, _ = data
+    duals = Duals.start(problem, _initial(problem, C, init))
+    return Run(
+        problem, duals, tol, memory=0.35 * C.nbytes + 80e6, warm_started=init is not None
+    )
+
+
+def _initial(problem: Problem, C: np.ndarray, init: Any) -> tuple | None:
+    """Potentials of the problem's own rows and columns from the caller's."""
+    if init is None:
+        return None
+    pair = init.potentials if isinstance(init, OTResult) else init
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError(
+            "The 'init' parameter of sparseopt.ot.solve must be an OTResult, a pair of "
+            f"potentials or None. Got a {type(init).__name__}."
+        )
+    f = as_vector(pair[0], "init[0]", C.shape[0])
+    g = as_vector(pair[1], "init[1]", C.shape[1])
+    sides = (g, f) if problem.transposed else (f, g)
+    f, g = (
+        (v if i is None else v[i]) / problem.unit
+        for v, i in zip(sides, problem.keep, strict=True)
+    )
+    return f - problem.reg * math.log(problem.mass), g
+
+
+def _solve(run: Run, method: Any) -> Status:
+    """Run a method; whatever ends it, the potentials of `run` are its answer."""
+    try:
+        return method(run)
+    except Stop as stop:
+        return stop.status
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED
+
+
+def _result(run: Run, status: Status, C, a, b, reg: float) -> OTResult:
+    p = run.problem
+    if run.dense.at is not run.duals or run.duals.reg != p.reg:
+        run.dense.evaluate(run.duals, p.reg)
+    if not math.isfinite(run.duals.err):
+        status = Status.NUMERICAL_FAILURE
+    elif run.duals.err <= run.tol and status in _REACHED:
+        status = Status.CONVERGED
+    proof = certify(run)
+    f, g = expand(p, run.duals, C, a, b)
+    return OTResult(
+        potentials=(f, g),
+        value=proof.value,
+        value_linear=proof.value_linear,
+        value_entropic=proof.value_entropic,
+        lower_bound=proof.lower_bound,
+        marginal_error=run.duals.err,
+        reg=reg,
+        n_newton=run.n_newton,
+        n_cg=run.n_cg,
+        n_dense_passes=run.dense.n_passes + 1,
+        status=status,
+        n_iter=run.n_iter,
+        objective=proof.value_entropic,
+        residual=run.duals.err,
+        gap=proof.gap,
+        history=run.monitor.history(),
+        elapsed=run.monitor.elapsed,
+        _problem=(C, a, b),
+    )
+
+
+# Ends that a tolerance reached at the last moment turns into success.
+_REACHED = (Status.MAX_ITER, Status.STALLED, Status.PRECISION, Status.TIME_LIMIT)
+
+
+def expand(p: Problem, d: Duals, C, a, b) -> tuple[np.ndarray, np.ndarray]:
+    """Potentials of all the caller's rows and columns, with mean(g) = 0."""
+    m = p.shape[1]
+    pair = [p.unit * (d.f + p.reg * math.log(p.mass)), p.unit * d.g[:m]]
+    if p.transposed:
+        pair = pair[::-1]
+    keep = p.keep[::-1] if p.transposed else p.keep
+    shift = pair[1].mean()
+    f, g = pair[0] + shift, pair[1] - shift
+    if keep[0] is None and keep[1] is None:
+        return f, g
+    full_f, full_g = np.empty(C.shape[0]), np.empty(C.shape[1])
+    rows = slice(None) if keep[0] is None else keep[0]
+    columns = slice(None) if keep[1] is None else keep[1]
+    full_f[rows], full_g[columns] = f, g
+    if keep[1] is not None:
+        out = b == 0
+        full_g[out] = (C[rows][:, out] - f[:, None]).min(axis=0)
+    if keep[0] is not None:
+        out = a == 0
+        full_f[out] = (C[out][:, columns] - g).min(axis=1)
+    return full_f, full_g

@@ -1,0 +1,234 @@
+"""Result of a transport problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from sparseopt._core._arrays import as_matrix
+from sparseopt._core._result import Result
+from sparseopt.ot._certificate import entropic_gap
+
+# Entries of the plan that are held at once when it is made in pieces.
+_CHUNK = 4_000_000
+# Entries below this share of their row are left out of `sparse_plan`.
+_NEGLIGIBLE = 1e-17
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class OTResult(Result):
+    """Solution of an entropic transport problem with its certificate.
+
+    Returned by `sparseopt.ot.solve`.  Besides the attributes below it has those of every
+    result: ``status``, ``converged``, ``message``, ``n_iter``, ``objective`` (equal to
+    ``value_entropic``), ``residual`` (equal to ``marginal_error``), ``gap``,
+    ``history`` and ``elapsed``.
+
+    Parameters
+    ----------
+    potentials : tuple of ndarray
+        Dual potentials (f, g) in units of the cost, float64, of shapes (n,) and (m,);
+        the plan is ``exp((f_i + g_j - C_ij) / reg)`` on rows and columns with mass.  A
+        point without mass has the c-transform of the other side.  ``g`` has mean zero
+        over the columns with mass.
+    value : float
+        ``<C, P> + reg KL(P | a b' / mass)``, the convention of POT for mass one.
+    value_linear : float
+        ``<C, P>``.
+    value_entropic : float
+        ``<C, P> + reg sum P (log P - 1)``.
+    lower_bound : float
+        Lower bound on the cost of every plan with these marginals (reg = 0), from the
+        c-transform of ``g``.
+    gap : float
+        Gap of the unregularised problem: cost of the plan rounded to exact marginals,
+        less `lower_bound`.  It bounds how far the rounded plan is from an optimal
+        unregularised plan, and tends to zero only with ``reg``.
+    marginal_error : float
+        ``||P 1 - a||_1 + ||P' 1 - b||_1`` over all entries, relative to the mass.
+    reg : float
+        Regularisation, in units of the cost.
+    n_newton, n_cg, n_dense_passes : int
+        Newton steps, conjugate-gradient iterations, reads of the whole cost.
+    history : ndarray
+        Structured array with a row for each iteration: ``n_iter``, ``time`` (s),
+        ``objective`` (entropic dual at the level's reg), ``residual``, ``reg``,
+        ``nnz`` (entries of the plan looked at) and ``step`` (step length).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt import ot
+    >>> C = np.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> result = ot.solve(C, reg=0.1)
+    >>> result.plan.round(4)
+    array([[0.5, 0. ],
+           [0. , 0.5]])
+    >>> result.converged
+    True
+    """
+
+    potentials: tuple[np.ndarray, np.ndarray]
+    value: float
+    value_linear: float
+    value_entropic: float
+    lower_bound: float
+    marginal_error: float
+    reg: float
+    n_newton: int = 0
+    n_cg: int = 0
+    n_dense_passes: int = 0
+    _problem: Any = field(default=None, repr=False, metadata={"save": False})
+
+    def _data(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if self._problem is None:
+            raise ValueError(
+                "A loaded result has no plan: the cost is not stored. Compute it as "
+                "exp((f[:, None] + g - C) / reg) from potentials and reg."
+            )
+        return self._problem
+
+    def _log_rows(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Logarithms of the plan, by blocks of rows, -inf where there is no mass."""
+        C, a, b = self._data()
+        f, g = self.potentials
+        f = np.where(a > 0, f, -np.inf)
+        g = np.where(b > 0, g, -np.inf)
+        step = max(1, _CHUNK // C.shape[1])
+        for start in range(0, C.shape[0], step):
+            part = slice(start, start + step)
+            # the order that loses least: potentials and cost cancel first
+            yield part, (f[part, None] + (g - C[part])) / self.reg
+
+    @cached_property
+    def plan(self) -> np.ndarray:
+        """Transport plan of shape (n, m), of the cost's type; made when first asked for."""
+        C, _, _ = self._data()
+        plan = np.empty(C.shape, dtype=C.dtype)
+        for part, log_plan in self._log_rows():
+            plan[part] = np.exp(log_plan, out=log_plan)
+        return plan
+
+    @cached_property
+    def sparse_plan(self) -> sparse.csr_array:
+        """Transport plan without its negligible entries, as a CSR array.
+
+        An entry below 1e-17 of its row's mass is left out and the row is scaled to
+        its mass, so that the plan differs from the dense one by less than rounding.
+        """
+        C, a, _ = self._data()
+        blocks = []
+        for part, log_plan in self._log_rows():
+            block = np.exp(log_plan, out=log_plan)
+            mass = a[part, None]
+            block[block < _NEGLIGIBLE * mass] = 0.0
+            total = block.sum(axis=1, keepdims=True)
+            block *= np.divide(mass, total, out=np.zeros_like(total), where=total > 0)
+            blocks.append(sparse.csr_array(block.astype(C.dtype, copy=False)))
+        return sparse.csr_array(sparse.vstack(blocks, format="csr"))
+
+    @property
+    def marginals(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column sums of the plan."""
+        C, _, _ = self._data()
+        rows, columns = np.empty(C.shape[0]), np.zeros(C.shape[1])
+        for part, log_plan in self._log_rows():
+            block = np.exp(log_plan, out=log_plan)
+            rows[part] = block.sum(axis=1)
+            columns += block.sum(axis=0)
+        return rows, columns
+
+    @cached_property
+    def dual_gap(self) -> float:
+        """Duality gap of the entropic problem at the rounded plan; computed if asked for.
+
+        Three passes over the plan with NumPy, slower than the solve itself.
+        """
+        _, a, b = self._data()
+        return entropic_gap(self.reg, self._log_rows, a, b)
+
+    def a_to_b(self, Y: Any) -> np.ndarray:
+        """Barycentric map of the source points.
+
+        Parameters
+        ----------
+        Y : array-like of shape (m, d)
+            Target points.
+
+        Returns
+        -------
+        ndarray of shape (n, d)
+            Mean of the points to which each source point's mass goes; NaN for points
+            without mass.
+        """
+        C, a, _ = self._data()
+        Y = self._points(Y, "Y", C.shape[1])
+        out = np.empty((C.shape[0], Y.shape[1]), dtype=np.result_type(C, Y))
+        for part, log_plan in self._log_rows():
+            block = np.exp(log_plan, out=log_plan)
+            with np.errstate(invalid="ignore"):
+                out[part] = block @ Y / np.where(a[part, None] > 0, block.sum(axis=1, keepdims=True), np.nan)
+        return out
+
+    def b_to_a(self, X: Any) -> np.ndarray:
+        """Barycentric map of the target points.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Source points.
+
+        Returns
+        -------
+        ndarray of shape (m, d)
+            Mean of the points from which each target point's mass comes; NaN for points
+            without mass.
+        """
+        C, _, b = self._data()
+        X = self._points(X, "X", C.shape[0])
+        total, mass = np.zeros((C.shape[1], X.shape[1])), np.zeros((C.shape[1], 1))
+        for part, log_plan in self._log_rows():
+            block = np.exp(log_plan, out=log_plan)
+            total += block.T @ X[part]
+            mass += block.sum(axis=0)[:, None]
+        out = total / np.where(b[:, None] > 0, mass, np.nan)
+        return out.astype(np.result_type(C, X), copy=False)
+
+    @staticmethod
+    def _points(points: Any, name: str, n: int) -> np.ndarray:
+        points = as_matrix(points, name)
+        if points.shape[0] != n:
+            raise ValueError(
+                f"The {name!r} array must have {n} rows, one for each point. "
+                f"Got shape {points.shape}."
+            )
+        return points
+
+    def plot(self, kind: str = "plan", ax: Any = None) -> Any:
+        """Draw the plan or the convergence with matplotlib.
+
+        Parameters
+        ----------
+        kind : {"plan", "convergence"}, default="plan"
+            Entries of the plan as an image in logarithmic colours, or the marginal
+            error and the regularisation over time.
+        ax : matplotlib axes, optional
+            Where to draw; a new figure if not given.
+
+        Returns
+        -------
+        matplotlib axes
+            What was drawn on.
+        """
+        from sparseopt.ot._plot import plot_convergence, plot_plan
+
+        if kind not in ("plan", "convergence"):
+            raise ValueError(
+                f"The 'kind' parameter must be 'plan' or 'convergence'. Got {kind!r}."
+            )
+        return (plot_plan if kind == "plan" else plot_convergence)(self, ax)
