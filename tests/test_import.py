@@ -37,7 +37,7 @@ print(*sorted(loaded - {'_version'}))
 def test_families_load_no_optional_package(tmp_path):
     code = """
 import sys
-import joblib, sklearn.base  # bring pandas along when it is installed
+import joblib, sklearn.datasets  # these load pandas and rich, where installed
 before = set(sys.modules)
 import sparseopt
 for name in sparseopt.__all__:

@@ -25,7 +25,6 @@ def _transport(method: str, dtype: type, **options) -> Callable[[int, int], Arra
             reg_relative=True,
             method=method,
             n_threads=n_threads,
-            random_state=seed,
             **options,
         )
         return *result.potentials, result.plan, result.sparse_plan.data
