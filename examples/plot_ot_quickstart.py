@@ -51,8 +51,8 @@ ax.set_axis_off()
 
 # %%
 # The regularisation decides how much the mass of a point is spread. The plan, sorted by
-# angle on both sides, goes from a blur to a curve; dark is less than a thousandth of the
-# largest entry.
+# angle on both sides, goes from a blur to a curve; dark is less than a thousandth of
+# the largest entry.
 regs = (1e-1, 1e-2, 1e-4)
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.1), layout="constrained")
 rows, columns = np.argsort(angle), np.argsort(turn)

@@ -7,10 +7,10 @@ plain Sinkhorn and solvers of other packages meet the same problems in one proce
 every marginal error is recomputed from the plan.
 
 The random assignment problem is the paper's own. MNIST ships with no package, so
-handwritten digits enlarged to 28 x 28 pixels stand in for its image pairs; at full scale
-faces of 25 x 25 pixels are measured beside them, without a claim. Pixels of no mass are
-dropped. Every speed-up is over the library's own Sinkhorn, and so depends on how fast an
-iteration of that is; the table says how fast, beside the published one.
+handwritten digits enlarged to 28 x 28 pixels stand in for its image pairs; at full
+scale faces of 25 x 25 pixels are measured beside them, without a claim. Pixels of no
+mass are dropped. Every speed-up is over the library's own Sinkhorn, and so depends on
+how fast an iteration of that is; the table says how fast, beside the published one.
 
 Reference: Tang, Shavlovsky, Rahmanian, Tardini, Thekumparampil, Xiao and Ying,
 "Accelerating Sinkhorn algorithm with sparse Newton iterations", ICLR 2024,
@@ -110,15 +110,13 @@ def _claims(setting: Setting) -> list[Claim]:
             required=required,
         )
 
-    per_step, published_per_step = "ms per iteration", 1e3 * seconds / steps
+    per_step, published_rate = "ms per iteration", 1e3 * seconds / steps
     twice, thrice, beat = (0.5, 2), (1 / 3, 3), (1, 1)
     both, full, peer = ("quick", "full"), ("full",), "regot SSNS"
     return [
         claim("SNS: iterations", "sns", "iterations", sns_steps, twice, peer, both),
         claim("Sinkhorn: iterations", "sinkhorn", "iterations", steps, thrice),
-        claim(
-            "Sinkhorn: " + per_step, "sinkhorn", per_step, published_per_step, thrice
-        ),
+        claim(f"Sinkhorn: {per_step}", "sinkhorn", per_step, published_rate, thrice),
         claim("SNS: speed-up over Sinkhorn", "sns", "speed-up", speed_up, thrice),
         claim("auto: iterations", "auto", "iterations", sns_steps, beat, peer, both),
         claim(
