@@ -5,8 +5,8 @@
  * -ffast-math would cancel the magic number: never compile users of this file with it.
  *
  * so_exp   full range: denormals, overflow to inf, NaN kept.
- * so_expz  for x <= 709: results stay at exp(-708) = 3.3e-308 below it (float32: exp(-87) =
- *          1.6e-38), NaN is kept; a quarter cheaper, for sums in which such terms vanish.
+ * so_expz  x is held to [-708, 709] (float32: [-87, 88]), NaN is kept; a quarter cheaper, for
+ *          sums in which the smallest terms vanish and the largest are checked.
  */
 #ifndef SPARSEOPT_EXP_H
 #define SPARSEOPT_EXP_H
@@ -71,6 +71,7 @@ static inline double so_exp_poly(double r)
 static inline double so_expz(double x)
 {
     double y = -708.0 > x ? -708.0 : x;
+    y = 709.0 < y ? 709.0 : y;
     double t = y * SO_LOG2E + SO_MAGIC;
     double k = t - SO_MAGIC;
     double r = (y - k * SO_LN2_HI) - k * SO_LN2_LO;
@@ -107,6 +108,7 @@ static inline float so_exp_polyf(float r)
 static inline float so_expzf(float x)
 {
     float y = -87.0f > x ? -87.0f : x;
+    y = 88.0f < y ? 88.0f : y;
     float t = y * SO_LOG2E_F + SO_MAGIC_F;
     float k = t - SO_MAGIC_F;
     float r = (y - k * SO_LN2_HI_F) - k * SO_LN2_LO_F;

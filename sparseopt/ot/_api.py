@@ -109,8 +109,8 @@ def solve(
     n_sinkhorn : int, default=20
         Method "sns": Sinkhorn iterations before the Newton stage.
     density : float, optional
-        Method "sns": share of the plan's entries that the Hessian keeps; ``2 / max(n,
-        m)`` if not given.
+        Method "sns": share of the (n + m)^2 entries of the Hessian that its two blocks
+        of plan entries may fill, the paper's lambda; ``4 / (n + m)`` if not given.
 
     Returns
     -------

@@ -99,6 +99,8 @@ class Support:
         self.E = np.empty(cost.shape[0])
         self.at: Duals | None = None  # whose plan E holds
         self.rows = _kernels.support_blocks(ptr, problem.padded)
+        # a region of less than about 0.1 ms is not worth waking a thread for
+        self.n_threads = max(1, min(problem.n_threads, self.nnz // 100_000))
 
     @classmethod
     def count(cls, problem: Problem, duals: Duals, width: float):
@@ -142,7 +144,7 @@ class Support:
         p = self.problem
         parts = _kernels.support_refine(
             self.ptr, self.blk, self.cost, self.E, p.a, math.exp(-width), self.rows,
-            p.n_threads,
+            self.n_threads,
         )  # fmt: skip
         return Support(p, duals, width, *parts)
 
@@ -151,7 +153,7 @@ class Support:
         p = self.problem
         _kernels.support_eval(
             self.ptr, self.blk, self.cost, p.a, p.loga, 1 / reg, duals.f, duals.g,
-            duals.c, self.E, self.rows, p.n_threads,
+            duals.c, self.E, self.rows, self.n_threads,
         )  # fmt: skip
         duals.measure(p, reg)
         self.at = duals
@@ -168,13 +170,14 @@ class Support:
         p = self.problem
         H = _kernels.Laplacian(
             self.ptr, self.blk, self.E, p.a, p.padded, 1e-6 * min(1.0, duals.err),
-            self.rows, p.n_threads,
+            self.rows, self.n_threads,
         )  # fmt: skip
         extra = H.drop + shift
         floor = self.floor(duals, reg)
         cg = _conjugate_gradients(p, duals, extra, H.d + extra, floor)
+        n_threads = max(1, min(p.n_threads, int(H.nnz) // 100_000))
         chunk = max(1, int(_CG_CHUNK / (2.0 * H.nnz + 10.0 * p.padded)))
-        while not cg.run(H, rtol, min(chunk, max_cg - cg.n_iter), p.n_threads):
+        while not cg.run(H, rtol, min(chunk, max_cg - cg.n_iter), n_threads):
             if cg.stalled or cg.n_iter >= max_cg or expired():
                 break
         return cg.x_array, cg.n_iter

@@ -32,6 +32,7 @@ class Problem:
     unit: float  # C here is the caller's cost divided by this
     transposed: bool
     keep: tuple[np.ndarray | None, np.ndarray | None]
+    whole: int  # rows and columns of the caller's matrix, those without mass included
     loga: np.ndarray
     logb: np.ndarray  # (m,)
     rows: np.ndarray  # boundaries of row blocks
@@ -57,6 +58,7 @@ def make_problem(
     C: np.ndarray, a: np.ndarray, b: np.ndarray, reg: float, n_threads: int | None
 ) -> Problem:
     """Problem for validated arrays; copies `C` only where its layout asks for it."""
+    whole = sum(C.shape)
     keep = tuple(None if (w > 0).all() else np.flatnonzero(w) for w in (a, b))
     for axis, index in enumerate(keep):
         if index is not None:
@@ -94,6 +96,7 @@ def make_problem(
         unit=unit,
         transposed=transposed,
         keep=keep,
+        whole=whole,
         loga=np.log(a),
         logb=np.log(b_padded[:m]),
         rows=_kernels.row_blocks(n, m),
