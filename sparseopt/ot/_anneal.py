@@ -11,7 +11,7 @@ import math
 
 from sparseopt._core._status import Status
 from sparseopt.ot._newton import newton
-from sparseopt.ot._plans import DensePlan, Support
+from sparseopt.ot._plans import DensePlan, ScaledPlan, Support
 from sparseopt.ot._problem import Duals
 from sparseopt.ot._run import Run
 
@@ -21,9 +21,8 @@ _WARM_ERROR = 5e-2
 _LEVEL_PASSES, _LEVEL_STEPS, _LAST_STEPS = 5, 10, 60
 _REACH = 80.0  # reg units of the next level that a support is cut for
 _SPARSE = 0.5  # a support denser than this does not pay before Newton needs it
-# Sinkhorn passes that cost as much as the Newton steps they would replace, on a stored
-# support and recomputing the plan at each product
-_CHEAP_PASSES, _CHEAP_PASSES_DENSE = 12, 25
+# Sinkhorn passes that cost as much as the Newton steps they would replace
+_CHEAP_PASSES = {Support: 12, DensePlan: 40, ScaledPlan: 80}
 
 
 def solve_auto(run: Run) -> Status:
@@ -55,7 +54,7 @@ def solve_auto(run: Run) -> Status:
 
 def _first_level(p) -> float:
     top = _FIRST_LEVEL * p.span
-    if p.reg >= top:
+    if p.reg >= top / 4:  # few passes suffice from scratch
         return p.reg
     levels = math.ceil(math.log(top / p.reg, _FACTORS[0]) - 1e-9)
     return p.reg * _FACTORS[0] ** levels
@@ -110,24 +109,29 @@ def _cut(run: Run, plan, reg: float, factor: float):
 def _warm(run: Run, plan, reg: float, last: bool):
     """Sinkhorn passes until the error allows Newton; at the last level as long as they
     converge faster than Newton would."""
-    p, before = run.problem, math.inf
-    for k in range(run.monitor.max_iter or 1000):
+    p, before, k = run.problem, math.inf, 0
+    while True:
         plan = _warm_plan(run, plan, reg)
         fast = not (last and run.duals.err < 1e-3)
         run.sinkhorn_pass(plan, reg, fast)
-        err = run.duals.err
-        if last:
-            if err <= 0.5 * run.tol:
-                break
-            limit = _CHEAP_PASSES if isinstance(plan, Support) else _CHEAP_PASSES_DENSE
-            if k and (err >= before or math.log(0.5 * run.tol / err) < limit * math.log(err / before)):
-                if err <= _WARM_ERROR or k + 1 >= _LEVEL_PASSES:
-                    break
-        elif err <= _WARM_ERROR or k + 1 >= _LEVEL_PASSES:
-            break
+        err, k = run.duals.err, k + 1
+        ready = err <= _WARM_ERROR or k >= _LEVEL_PASSES
+        if err <= 0.5 * run.tol or (ready and not last):
+            return plan
+        if last and k > 1:
+            left = _passes_left(err, before, 0.5 * run.tol)
+            if type(plan) is DensePlan and left > 4 and 8 * p.C.size <= run.memory:
+                if left <= _CHEAP_PASSES[ScaledPlan]:
+                    plan = ScaledPlan(p)
+            if ready and left > _CHEAP_PASSES[type(plan)]:
+                return plan
         before = err
         run.duals.scale_columns(p, reg, plan.floor(run.duals, reg))
-    return plan
+
+
+def _passes_left(err: float, before: float, target: float) -> float:
+    """Passes to the target if the error goes on falling as in the last one."""
+    return math.log(target / err) / math.log(err / before) if err < before else math.inf
 
 
 def _warm_plan(run: Run, plan, reg: float):
@@ -137,7 +141,7 @@ def _warm_plan(run: Run, plan, reg: float):
     if isinstance(plan, Support):
         if plan.covers(run.duals, reg, width):
             return plan
-    elif 60 * reg > p.span or math.isnan(run.duals.reg):
+    elif isinstance(plan, ScaledPlan) or 60 * reg > p.span or math.isnan(run.duals.reg):
         return plan
     # the potentials may still be those of a larger reg, and move by many reg units
     wide = width + 8.0 if run.duals.reg == reg else _REACH * reg / run.duals.reg

@@ -12,6 +12,14 @@ def dense_pass(
     C: np.ndarray, a: np.ndarray, loga: np.ndarray, inv_eps: float, f: np.ndarray,
     g: np.ndarray, c: np.ndarray, rows: np.ndarray, fast: bool, n_threads: int,
 ) -> None: ...
+def plan_entries(
+    C: np.ndarray, inv_eps: float, f: np.ndarray, g: np.ndarray, K: np.ndarray,
+    rows: np.ndarray, n_threads: int,
+) -> None: ...
+def scaling_pass(
+    K: np.ndarray, a: np.ndarray, v: np.ndarray, u: np.ndarray, c: np.ndarray,
+    rows: np.ndarray, n_threads: int,
+) -> None: ...
 def cmin(
     C: np.ndarray, g: np.ndarray, f: np.ndarray, rows: np.ndarray, n_threads: int
 ) -> None: ...

@@ -81,6 +81,30 @@ def dense_pass(const real[:, ::1] C, const double[::1] a, const double[::1] loga
         add_blocks(&acc[0, 0], nb, mp, &c[0])
 
 
+def plan_entries(const real[:, ::1] C, double inv_eps, const double[::1] f, const double[::1] g,
+                 double[:, ::1] K, const int64_t[::1] rows, int n_threads):
+    """``K = exp((f + g - C) inv_eps)``, all entries."""
+    cdef int64_t m = C.shape[1]
+    cdef int nb = <int>rows.shape[0] - 1, b
+    for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1, nogil=True):
+        if real is double:
+            T.plan_d(&C[0, 0], m, rows[b], rows[b + 1], m, inv_eps, &f[0], &g[0], &K[0, 0])
+        else:
+            T.plan_s(&C[0, 0], m, rows[b], rows[b + 1], m, inv_eps, &f[0], &g[0], &K[0, 0])
+
+
+def scaling_pass(const double[:, ::1] K, const double[::1] a, const double[::1] v, double[::1] u,
+                 double[::1] c, const int64_t[::1] rows, int n_threads):
+    """``u = a / K v`` and ``c = K' u`` in one read of `K`."""
+    cdef int64_t m = K.shape[1], mp = c.shape[0]
+    cdef int nb = <int>rows.shape[0] - 1, b
+    cdef double[:, ::1] acc = np.zeros((nb, mp))
+    with nogil:
+        for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1):
+            T.scale(&K[0, 0], rows[b], rows[b + 1], m, &a[0], &v[0], &u[0], &acc[b, 0])
+        add_blocks(&acc[0, 0], nb, mp, &c[0])
+
+
 def cmin(const real[:, ::1] C, const double[::1] g, double[::1] f, const int64_t[::1] rows, int n_threads):
     """c-transform ``f_i = min_j C_ij - g_j``."""
     cdef int64_t m = C.shape[1]

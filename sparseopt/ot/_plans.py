@@ -84,6 +84,43 @@ class DensePlan:
         return cg.x_array, cg.n_iter
 
 
+class ScaledPlan(DensePlan):
+    """All entries, stored at reference potentials (f0, g0) and scaled: ``u_i K_ij v_j``.
+
+    A pass is bound by memory and three times as fast as one that takes exponentials.
+    The plan is made anew when potentials moved by more than 50 reg: `f` moves by no more
+    than `g` does, so no factor leaves the range of float64.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.K = np.empty(problem.shape)
+        self.u = np.empty(problem.shape[0])
+        self.base: Duals | None = None
+
+    def evaluate(self, duals: Duals, reg: float, fast: bool = False) -> None:
+        p = self.problem
+        if not self._near(duals, reg):
+            super().evaluate(duals, reg)
+            self.base = duals.copy()
+            args = (p.C, 1 / reg, duals.f, duals.g, self.K, p.rows, p.n_threads)
+            _kernels.plan_entries(*args)
+            return
+        base = self.base
+        v = np.exp((duals.g - base.g) / reg)
+        _kernels.scaling_pass(self.K, p.a, v, self.u, duals.c, p.rows, p.n_threads)
+        duals.c *= v
+        duals.f[:] = base.f + reg * np.log(self.u)
+        self.n_passes += 1
+        duals.measure(p, reg)
+        self.at = duals
+
+    def _near(self, duals: Duals, reg: float) -> bool:
+        if self.base is None or self.base.reg != reg:
+            return False
+        return bool(np.abs(duals.g - self.base.g).max() <= 50.0 * reg)
+
+
 class Support:
     """Entries that matter: blocks with an entry ``P_ij > a_i exp(-width)`` at (f0, g0).
 

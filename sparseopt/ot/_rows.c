@@ -45,6 +45,31 @@ SO_ADD_ROWS(add_rows_f, float)
 #undef SO_T
 #undef SO_N
 
+/* Four rows together: K is read from memory once, v and c once for four rows from L1 or L2. */
+static void scale(const double *K, int64_t i0, int64_t i1, int64_t m, const double *a,
+                  const double *restrict v, double *u, double *restrict c)
+{
+    for (int64_t i = i0; i < i1; i += 4) {
+        int nr = i1 - i < 4 ? (int)(i1 - i) : 4;
+        const double *restrict k0 = K + i * m;
+        const double *restrict k1 = K + (i + (nr > 1 ? 1 : 0)) * m;
+        const double *restrict k2 = K + (i + (nr > 2 ? 2 : 0)) * m;
+        const double *restrict k3 = K + (i + (nr > 3 ? 3 : 0)) * m;
+        double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+        for (int64_t j = 0; j < m; j++) {
+            s0 += k0[j] * v[j];
+            s1 += k1[j] * v[j];
+            s2 += k2[j] * v[j];
+            s3 += k3[j] * v[j];
+        }
+        double s[4] = {s0, s1, s2, s3}, w[4] = {0.0};
+        for (int r = 0; r < nr; r++)
+            w[r] = u[i + r] = a[i + r] / s[r];
+        add_rows(m, w, k0, k1, k2, k3, c);
+    }
+}
+
 static inline double support_exp(int64_t k0, int64_t k1, const int32_t *restrict blk,
                                  const double *restrict cost, double shift, double inv_eps,
                                  const double *restrict g, double *restrict E)
@@ -240,6 +265,7 @@ static void matvec(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *bl
 #define SO_STR(x) SO_STR2(x)
 
 const so_ot_table SO_CAT(so_ot_table, SO_ISA) = {
-    SO_STR(SO_ISA), pass_d, pass_s, cert_d, cert_s, hv_d, hv_s, count_d, count_s, fill_d, fill_s,
+    SO_STR(SO_ISA), pass_d, pass_s, cert_d, cert_s, hv_d, hv_s, plan_d,
+    plan_s, scale, count_d, count_s, fill_d, fill_s,
     cmin_d, cmin_s, eval, hess_count, hess_fill, refine, matvec, dot, cg_step,
 };

@@ -46,6 +46,14 @@ typedef struct {
     void (*hv_s)(const float *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m, double inv_eps,
                  const double *a, const double *f, const double *g, const double *x, double *y,
                  double *buf);
+    /* all entries of the plan, (n, m) */
+    void (*plan_d)(const double *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m, double inv_eps,
+                   const double *f, const double *g, double *K);
+    void (*plan_s)(const float *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m, double inv_eps,
+                   const double *f, const double *g, double *K);
+    /* scaling form on a stored plan: u_i = a_i / K_i v, c_j += u_i K_ij */
+    void (*scale)(const double *K, int64_t i0, int64_t i1, int64_t m, const double *a,
+                  const double *v, double *u, double *c);
     /* blocks that hold an entry with f_i + g_j - C_ij >= -slack_i */
     void (*count_d)(SO_COUNT_ARGS(double));
     void (*count_s)(SO_COUNT_ARGS(float));

@@ -17,6 +17,12 @@ cdef extern from "_rows.h" nogil:
                      const double*, const double*, double*, double*) noexcept nogil
         void (*hv_s)(const float*, int64_t, int64_t, int64_t, int64_t, double, const double*, const double*,
                      const double*, const double*, double*, double*) noexcept nogil
+        void (*plan_d)(const double*, int64_t, int64_t, int64_t, int64_t, double, const double*, const double*,
+                       double*) noexcept nogil
+        void (*plan_s)(const float*, int64_t, int64_t, int64_t, int64_t, double, const double*, const double*,
+                       double*) noexcept nogil
+        void (*scale)(const double*, int64_t, int64_t, int64_t, const double*, const double*, double*,
+                      double*) noexcept nogil
         void (*count_d)(const double*, int64_t, int64_t, int64_t, int64_t, const double*, const double*,
                         const double*, int64_t*) noexcept nogil
         void (*count_s)(const float*, int64_t, int64_t, int64_t, int64_t, const double*, const double*,

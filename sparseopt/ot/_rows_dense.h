@@ -139,6 +139,13 @@ static void SO_N(fill)(SO_FILL_ARGS(SO_T))
     }
 }
 
+static void SO_N(plan)(const SO_T *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m,
+                       double inv_eps, const double *f, const double *g, double *K)
+{
+    for (int64_t i = i0; i < i1; i++)
+        SO_N(strip_exp)(C + i * ldc, g, m, f[i], inv_eps, K + i * m);
+}
+
 static void SO_N(cert)(const SO_T *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m,
                        double inv_eps, const double *f, const double *restrict g,
                        const double *restrict y, const double *restrict z, double *out)
