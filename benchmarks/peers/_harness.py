@@ -9,6 +9,7 @@ when it takes too long; `race` then times the winners in turns in this process.
 import argparse
 import importlib.metadata
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -75,9 +76,9 @@ class Outcome:
     candidate: str
     status: str
     variant: str = ""
-    seconds: float = float("nan")
-    spread: float = float("nan")
-    error: float = float("nan")
+    seconds: float = math.nan
+    spread: float = math.nan
+    error: float = math.nan
     runs: int = 0
     info: dict = field(default_factory=dict)
     call: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
@@ -188,7 +189,7 @@ def timed(call):
         return answer, min(wall, cpu)
 
 
-def interleave(calls, repeats=5, budget=float("inf")):
+def interleave(calls, repeats=5, budget=math.inf):
     """Seconds of every call, taken in turns and in alternating order.
 
     A call whose runs have used up `budget` seconds sits out the remaining rounds, so a
@@ -219,47 +220,11 @@ def in_child(function, limit):
     sender.close()
     try:
         return receiver.recv() if receiver.poll(limit + GRACE) else None
-    except EOFError:  # it crashed
-        return {"error": float("inf"), "seconds": 0.0, "crashed": True}
+    except EOFError:  # the process died
+        return {"seconds": math.nan, "error": math.inf, "info": {"raised": "crash"}}
     finally:
         child.kill()
         child.join()
-
-
-def _attempt(prepare, problem, tol, max_iter, error):
-    call = prepare(problem, tol, max_iter)
-    try:
-        answer, seconds = timed(call)
-        return {"seconds": seconds, "error": float(error(answer))}
-    except Exception as failure:
-        return {"seconds": 0.0, "error": float("inf"), "raised": str(failure)[:200]}
-
-
-def _calibrate_variant(variant, problem, error, target, limit):
-    """Best attempt of one variant, its iterations capped to fit `limit`."""
-
-    def attempt(tol, max_iter):
-        args = (variant.prepare, problem, tol, max_iter, error)
-        if not variant.can_fork:
-            return _attempt(*args)
-        return in_child(lambda: _attempt(*args), limit)
-
-    pilot = attempt(TOLS[-1] * target, min(PILOT, variant.max_iter))
-    if pilot is None:
-        return None
-    per_iteration = max(pilot["seconds"] / PILOT, 1e-7)
-    max_iter = int(min(variant.max_iter, max(PILOT, limit / per_iteration)))
-    best = None
-    for scale in TOLS:
-        result = attempt(scale * target, max_iter)
-        if result is None:
-            return best
-        result["call"] = variant.prepare(problem, scale * target, max_iter)
-        if best is None or result["error"] < best["error"]:
-            best = result
-        if result["error"] <= target or result["seconds"] > limit / 2:
-            break
-    return best
 
 
 def calibrate(name, candidate, problem, error, target, limit):
@@ -269,46 +234,76 @@ def calibrate(name, candidate, problem, error, target, limit):
     """
     if not candidate.installed:
         return Outcome(name, candidate.name, "not installed")
-    over = Outcome(name, candidate.name, "over limit", seconds=limit)
     outcomes = []
     for variant in candidate.variants:
-        best = _calibrate_variant(variant, problem, error, target, limit)
-        if best is None:
-            outcomes.append(replace(over, variant=variant.label))
-            continue
-        # seconds are what it took, also where the target was not reached
-        status = "ok" if best["error"] <= target else "fails"
-        info = {key: best[key] for key in ("raised", "crashed") if key in best}
-        outcomes.append(
-            Outcome(
-                name,
-                candidate.name,
-                status,
-                variant.label,
-                best["seconds"],
-                error=best["error"],
-                runs=1,
-                info=info,
-                call=best.get("call"),
-            )
-        )
-        if status == "ok":
-            limit = min(limit, 3 * best["seconds"] + 0.5)
+        found = _calibrate_variant(variant, problem, error, target, limit)
+        outcome = Outcome(name, candidate.name, variant=variant.label, runs=1, **found)
+        if outcome.status == "ok":
+            limit = min(limit, 3 * outcome.seconds + 0.5)
+            settings = outcome.info["tol"], outcome.info["max_iter"]
+            outcome = replace(outcome, call=variant.prepare(problem, *settings))
+        outcomes.append(outcome)
     return min(outcomes, key=_rank)
+
+
+def _calibrate_variant(variant, problem, error, target, limit):
+    """Loosest tolerance that reaches the target, with as many iterations as fit.
+
+    Fields of an `Outcome`.
+    """
+
+    def attempt(tol, max_iter):
+        args = (variant.prepare, problem, tol, max_iter, error)
+        if not variant.can_fork:
+            return _attempt(*args)
+        return in_child(lambda: _attempt(*args), limit)
+
+    best = {"status": "over limit", "seconds": limit}
+    cap = min(PILOT, variant.max_iter)
+    for scale in TOLS:
+        last = None
+        while True:
+            found = attempt(scale * target, cap)
+            if found is None:
+                return best | {"status": "over limit", "seconds": limit}
+            found["info"] |= {"tol": scale * target, "max_iter": cap}
+            if found["error"] <= target:
+                return found | {"status": "ok"}
+            if found["error"] < best.get("error", math.inf) or "error" not in best:
+                best = found | {"status": "fails"}
+            if "raised" in found["info"]:
+                return best
+            room = 0.9 * limit / max(found["seconds"], 1e-6)
+            if room < 2 and cap < variant.max_iter:  # stopped by us
+                return best | {"status": "over limit", "seconds": found["seconds"]}
+            if room < 2 or cap == variant.max_iter or found["error"] == last:
+                break  # stopped by itself: ask for more
+            last, cap = found["error"], int(min(variant.max_iter, room * cap))
+    return best
+
+
+def _attempt(prepare, problem, tol, max_iter, error):
+    call = prepare(problem, tol, max_iter)
+    try:
+        answer, seconds = timed(call)
+        return {"seconds": seconds, "error": float(error(answer)), "info": {}}
+    except Exception as failure:
+        info = {"raised": str(failure)[:200]}
+        return {"seconds": math.nan, "error": math.inf, "info": info}
 
 
 def _rank(outcome):
     """Fastest first, then the most accurate failure, then what never came back."""
     if outcome.status == "ok":
         return 0, outcome.seconds
-    return (1, outcome.error) if outcome.error < float("inf") else (2, 0.0)
+    return (1, outcome.error) if outcome.error < math.inf else (2, 0.0)
 
 
-def race(outcomes, repeats=5, budget=60.0):
+def race(outcomes, repeats=5, budget=30.0):
     """Time the outcomes that are "ok" in turns and return all with their medians."""
     ready = [outcome for outcome in outcomes if outcome.status == "ok"]
     for outcome in ready:
-        if outcome.seconds < budget / 4:
+        if outcome.seconds < 1:  # calibration warmed a child, not this process
             timed(outcome.call)
     seconds = interleave([outcome.call for outcome in ready], repeats, budget)
     finished = {

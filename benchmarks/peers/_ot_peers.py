@@ -4,10 +4,15 @@ Every call returns the plan, or the potentials for ours; `marginal_error` looks 
 from outside.
 """
 
+import os
 from functools import partial
 
 import numpy as np
 from _harness import Candidate, Variant
+
+# POT would load all array libraries there are, with their threads
+for _name in ("PYTORCH", "JAX", "CUPY", "TENSORFLOW"):
+    os.environ[f"POT_BACKEND_DISABLE_{_name}"] = "1"
 
 SSNS_LINEAR_SOLVERS = {0: "CG", 1: "LDLT", 2: "LLT"}
 
