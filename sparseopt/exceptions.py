@@ -36,12 +36,8 @@ class NotConvergedError(RuntimeError):
     """
 
     def __init__(self, message: str, result: Any = None) -> None:
-        # both in args: copies made by pickle, as from a joblib worker, keep the result
-        super().__init__(message, result)
+        super().__init__(message)
         self.result = result
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 class InfeasibleError(ValueError):
@@ -63,8 +59,5 @@ class InfeasibleError(ValueError):
     """
 
     def __init__(self, message: str, certificate: Any = None) -> None:
-        super().__init__(message, certificate)
+        super().__init__(message)
         self.certificate = certificate
-
-    def __str__(self) -> str:
-        return str(self.args[0])

@@ -181,17 +181,32 @@ def _npz(**arrays):
     return file.getvalue()
 
 
+def _npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
 FOREIGN = {
     "empty": b"",
     "text": b"just some words\n",
     "pickle": pickle.dumps({"status": 0}),
-    "npy": _npz(a=np.zeros(3))[30:],
+    "npy": _npy(np.zeros(3)),
     "npz without header": _npz(a=np.zeros(3)),
     "header is no JSON": _npz(__header__=np.array("import os")),
     "header is a list": _npz(__header__=np.array("[1, 2]")),
     "header is an object": _npz(__header__=np.array({"class": "x"}, dtype=object)),
     "header is deep": _npz(__header__=np.array("[" * 100_000)),
 }
+
+
+@pytest.mark.parametrize("name", ["text", "pickle", "empty", "npy"])
+def test_foreign_file_is_no_pickle_to_be_trusted(name, tmp_path):
+    path = tmp_path / "foreign.npz"
+    path.write_bytes(FOREIGN[name])
+    with pytest.raises(ValueError) as caught:
+        Result.load(path)
+    assert str(caught.value).endswith("(ValueError: not an npz file).")
 
 
 @pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)

@@ -124,7 +124,8 @@ def _default(_):
     return effective_n_threads(None)
 
 
-def test_joblib_threads_use_one_each():
+def test_joblib_threads_use_one_each(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # meant for the process, not for each
     with joblib.parallel_config("threading", n_jobs=2):
         found = joblib.Parallel()(joblib.delayed(_default)(i) for i in range(4))
     assert found == [1] * 4
