@@ -4,7 +4,7 @@ Train here, predict there
 
 A classifier learned on one set of points fails on another that a different sensor
 recorded: shifted, sheared and a little turned, and without labels. Transport moves the
-labelled points onto the new ones, and a classifier trained on the moved points fits them.
+labelled points onto the new ones, and a classifier trained on the moved points fits.
 """
 
 # %%
@@ -33,7 +33,7 @@ print(f"accuracy without transport: {before.score(Xt, yt):.3f}")
 
 # %%
 # After: transport is a step of a pipeline. It is fitted to the points of both sensors
-# (the labels of the second are never seen) and hands the moved points to the classifier.
+# (the labels of the second are never seen) and hands moved points to the classifier.
 model = Pipeline([("move", SinkhornTransport(reg=1e-3)), ("classify", SVC(gamma=2.0))])
 model.fit(Xs, ys, move__Xt=Xt)
 after = model["classify"]
