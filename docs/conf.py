@@ -105,3 +105,12 @@ html_theme_options = {
     "pygments_dark_style": "github-dark",
 }
 html_sidebars = {"index": [], "papers/**": ["sidebar-nav-bs"]}
+
+
+def setup(app):
+    """Results are made by solvers: their pages show no constructor."""
+    app.connect("autodoc-process-signature", _no_constructor)
+
+
+def _no_constructor(app, what, name, obj, options, signature, annotation):
+    return ("", None) if what == "class" and hasattr(obj, "converged") else None
