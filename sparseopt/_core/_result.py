@@ -76,8 +76,7 @@ class Result:
         # Found in the class itself, these are kept by the dataclass decorator, whose
         # own repr prints whole arrays and whose own == is ambiguous for them.
         for name in ("__repr__", "__eq__", "__hash__"):
-            if name not in vars(cls):
-                setattr(cls, name, getattr(cls, name))
+            setattr(cls, name, getattr(cls, name))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))

@@ -17,6 +17,7 @@ from sparseopt.ot._run import Run
 
 _FIRST_LEVEL = 1 / 8  # of the range of the cost
 _FACTORS = (4.0, 2.0, 1.4, 1.2)  # level ratios: the next is tried when one fails
+_LARGE_REG = 1e-2  # of the range: Sinkhorn alone may do, and stores the plan
 _WARM_ERROR = 5e-2
 _LEVEL_PASSES, _LEVEL_STEPS, _LAST_STEPS = 5, 10, 60
 _REACH = 80.0  # reg units of the next level that a support is cut for
@@ -110,6 +111,8 @@ def _warm(run: Run, plan, reg: float, last: bool):
     """Sinkhorn passes until the error allows Newton; at the last level as long as they
     converge faster than Newton would."""
     p, before, k = run.problem, math.inf, 0
+    if last and reg >= _LARGE_REG * p.span and 8 * p.C.size <= run.memory:
+        plan = ScaledPlan(p)
     while True:
         plan = _warm_plan(run, plan, reg)
         fast = not (last and run.duals.err < 1e-3)
@@ -120,9 +123,6 @@ def _warm(run: Run, plan, reg: float, last: bool):
             return plan
         if last and k > 1:
             left = _passes_left(err, before, 0.5 * run.tol)
-            if type(plan) is DensePlan and left > 4 and 8 * p.C.size <= run.memory:
-                if left <= _CHEAP_PASSES[ScaledPlan]:
-                    plan = ScaledPlan(p)
             if ready and left > _CHEAP_PASSES[type(plan)]:
                 return plan
         before = err

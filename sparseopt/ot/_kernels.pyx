@@ -245,7 +245,8 @@ cdef class Laplacian:
     cdef readonly int64_t nnz
     cdef int64_t[::1] ptr, rows
     cdef int32_t[::1] blk, ref
-    cdef double[::1] Q, s
+    cdef float[::1] Q
+    cdef double[::1] s
     cdef double[:, ::1] acc
 
     def __init__(self, const int64_t[::1] ptr, const int32_t[::1] blk, const double[::1] E,
@@ -255,7 +256,7 @@ cdef class Laplacian:
         self.ptr = count_above(ptr, E, a, tau, rows, n_threads)
         cdef int64_t size = max(self.ptr[n], 1)
         self.nnz = self.ptr[n] * SO_B
-        self.blk, self.Q = np.empty(size, dtype=np.int32), np.empty(size * SO_B)
+        self.blk, self.Q = np.empty(size, dtype=np.int32), np.empty(size * SO_B, dtype=np.float32)
         self.s, self.ref = np.empty(n), np.empty(n, dtype=np.int32)
         self.d, self.drop = np.empty(mp), np.empty(mp)
         cdef double[::1] d = self.d, drop = self.drop

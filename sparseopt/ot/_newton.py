@@ -13,7 +13,9 @@ from sparseopt.ot._run import Run
 # Largest change of a potential in one step, in units of reg, and the size from which
 # components are compressed logarithmically.
 _MAX_STEP, _COMPRESS_FROM, _LOG_SCALE = 20.0, 8.0, 6.0
-_ROOM = 8.0  # reg units by which potentials may move before a support is rebuilt
+# Reg units by which potentials may move before a support is rebuilt: first, and once the
+# error is below 1e-3.
+_ROOM, _ROOM_LATE = 8.0, 2.0
 _ARMIJO = 1e-4
 _MAX_CG = 500
 
@@ -62,11 +64,12 @@ def covering(run: Run, plan: DensePlan | Support, reg: float, err: float):
     width = run.width(err)
     if isinstance(plan, Support) and plan.covers(run.duals, reg, width):
         return plan
-    counted = Support.count(run.problem, run.duals, width + _ROOM)
+    width += _ROOM if run.duals.err > 1e-3 else _ROOM_LATE
+    counted = Support.count(run.problem, run.duals, width)
     run.dense.n_passes += 1
     if not run.fits(int(counted[1][-1])):
         return run.dense
-    return Support.build(run.problem, run.duals, width + _ROOM, counted)
+    return Support.build(run.problem, run.duals, width, counted)
 
 
 def _step(run: Run, plan, reg: float, damping: float) -> tuple[Duals | None, float]:
@@ -98,7 +101,7 @@ def _step(run: Run, plan, reg: float, damping: float) -> tuple[Duals | None, flo
             trial.value >= duals.value + _ARMIJO * alpha * slope * reg
             or trial.err < 0.5 * duals.err  # value differences drown in rounding
         ):
-            if capped and trial.err > 0.5 * duals.err:
+            if capped and trial.err > 0.9 * duals.err:
                 trial = _stride(run, reg, trial, alpha * x)
             return trial, alpha
         alpha /= 2

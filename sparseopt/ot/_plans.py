@@ -20,6 +20,16 @@ from sparseopt.ot._problem import Duals, Problem
 # Iterations of conjugate gradients between two looks at the clock are bounded by this
 # many multiply-adds, about 0.2 s.
 _CG_CHUNK = 2e8
+_ENTRIES_PER_THREAD = 200_000
+
+
+def _worthwhile(n_threads: int, entries: int) -> int:
+    """Threads for a sweep of so many entries.
+
+    A thread that has to wait for a processor holds up a region by milliseconds, so each
+    gets at least about 0.1 ms of work.
+    """
+    return max(1, min(n_threads, entries // _ENTRIES_PER_THREAD))
 
 
 def _conjugate_gradients(problem, duals, extra, diag, floor):
@@ -136,8 +146,7 @@ class Support:
         self.E = np.empty(cost.shape[0])
         self.at: Duals | None = None  # whose plan E holds
         self.rows = _kernels.support_blocks(ptr, problem.padded)
-        # a region of less than about 0.1 ms is not worth waking a thread for
-        self.n_threads = max(1, min(problem.n_threads, self.nnz // 100_000))
+        self.n_threads = _worthwhile(problem.n_threads, self.nnz)
 
     @classmethod
     def count(cls, problem: Problem, duals: Duals, width: float):
@@ -212,7 +221,7 @@ class Support:
         extra = H.drop + shift
         floor = self.floor(duals, reg)
         cg = _conjugate_gradients(p, duals, extra, H.d + extra, floor)
-        n_threads = max(1, min(p.n_threads, int(H.nnz) // 100_000))
+        n_threads = _worthwhile(p.n_threads, H.nnz)
         chunk = max(1, int(_CG_CHUNK / (2.0 * H.nnz + 10.0 * p.padded)))
         while not cg.run(H, rtol, min(chunk, max_cg - cg.n_iter), n_threads):
             if cg.stalled or cg.n_iter >= max_cg or expired():

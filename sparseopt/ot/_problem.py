@@ -100,7 +100,7 @@ def make_problem(
         loga=np.log(a),
         logb=np.log(b_padded[:m]),
         rows=_kernels.row_blocks(n, m),
-        n_threads=effective_n_threads(n_threads, n * m * 1e-9),
+        n_threads=effective_n_threads(n_threads, n * m * 0.1e-9),
     )
 
 

@@ -149,12 +149,14 @@ static void hess_count(int64_t i0, int64_t i1, const int64_t *ptr, const double 
 
 static void hess_fill(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
                       const double *E, const double *a, double tau, const int64_t *hptr,
-                      int32_t *hblk, double *Q, double *s, int32_t *ref, double *d,
+                      int32_t *hblk, float *Q, double *s, int32_t *ref, double *d,
                       double *drop)
 {
     for (int64_t i = i0; i < i1; i++) {
         int64_t h = hptr[i];
-        double small = 0.0, large = 0.0, best = -1.0;
+        double half = 0.5 * a[i], small = 0.0, large = 0.0;
+        float best = -1.0f;
+        ref[i] = 0;
         for (int64_t k = ptr[i]; k < ptr[i + 1]; k++) {
             const double *restrict e = E + SO_B * k;
             if (!hess_hit(e, tau * a[i])) {
@@ -164,26 +166,25 @@ static void hess_fill(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t 
                 continue;
             }
             for (int t = 0; t < SO_B; t++) {
-                Q[SO_B * h + t] = e[t];
-                small += e[t] > 0.5 * a[i] ? 0.0 : e[t];
-                large += e[t] > 0.5 * a[i] ? e[t] : 0.0; /* at most one entry */
-                if (e[t] > best) {
-                    best = e[t];
+                float q = (float)e[t];
+                Q[SO_B * h + t] = q;
+                small += q > half ? 0.0 : q;
+                large += q > half ? q : 0.0; /* at most one entry */
+                if (q > best) {
+                    best = q;
                     ref[i] = SO_B * blk[k] + t;
                 }
             }
             hblk[h++] = blk[k];
         }
-        if (h == hptr[i])
-            ref[i] = 0;
         double sum = small + large;
         s[i] = sum > 0.0 ? 1.0 / sum : 0.0;
         for (int64_t k = hptr[i]; k < h; k++) {
             double *restrict db = d + SO_B * (int64_t)hblk[k];
-            const double *restrict q = Q + SO_B * k;
+            const float *restrict q = Q + SO_B * k;
 #pragma omp simd
             for (int t = 0; t < SO_B; t++)
-                db[t] += q[t] * (q[t] > 0.5 * a[i] ? small : sum - q[t]) * s[i];
+                db[t] += q[t] * (q[t] > half ? small : sum - q[t]) * s[i];
         }
     }
 }
@@ -235,7 +236,7 @@ static void cg_step(int64_t n, double al, const double *restrict p, const double
 }
 
 static void matvec(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
-                   const double *Q, const double *s, const int32_t *ref, const double *x,
+                   const float *Q, const double *s, const int32_t *ref, const double *x,
                    double *y)
 {
     for (int64_t i = i0; i < i1; i++) {
@@ -243,7 +244,7 @@ static void matvec(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *bl
         double xr = x[ref[i]], acc[SO_B] = {0.0};
         for (int64_t k = k0; k < k1; k++) {
             const double *restrict xb = x + SO_B * (int64_t)blk[k];
-            const double *restrict qb = Q + SO_B * k;
+            const float *restrict qb = Q + SO_B * k;
 #pragma omp simd
             for (int t = 0; t < SO_B; t++)
                 acc[t] += qb[t] * (xb[t] - xr);
@@ -252,7 +253,7 @@ static void matvec(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *bl
                                ((acc[2] + acc[6]) + (acc[3] + acc[7])));
         for (int64_t k = k0; k < k1; k++) {
             const double *restrict xb = x + SO_B * (int64_t)blk[k];
-            const double *restrict qb = Q + SO_B * k;
+            const float *restrict qb = Q + SO_B * k;
             double *restrict yb = y + SO_B * (int64_t)blk[k];
 #pragma omp simd
             for (int t = 0; t < SO_B; t++)

@@ -71,12 +71,14 @@ typedef struct {
     /* blocks of the Hessian, or of a smaller support: those with an entry P_ij >= tau a_i */
     void (*hess_count)(int64_t i0, int64_t i1, const int64_t *ptr, const double *E,
                        const double *a, double tau, int64_t *count);
-    /* The Newton matrix as a weighted Laplacian: P on those blocks, kept row sums s_i, the
-     * column ref_i of the row's largest entry, the diagonal d_j += P_ij (1 - P_ij / s_i)
+    /* The Newton matrix as a weighted Laplacian: P on those blocks in float32 (weights right to
+     * 6e-8 make a direction right to 6e-8, and the products are bound by memory), inverse row
+     * sums s_i, the
+     * column ref_i of the row's largest entry, the diagonal d_j += P_ij (1 - P_ij s_i)
      * without cancellation, and the mass of the blocks left out, drop_j += P_ij. */
     void (*hess_fill)(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
                       const double *E, const double *a, double tau, const int64_t *hptr,
-                      int32_t *hblk, double *Q, double *s, int32_t *ref, double *d,
+                      int32_t *hblk, float *Q, double *s, int32_t *ref, double *d,
                       double *drop);
     /* the same blocks of the support itself */
     void (*refine)(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
@@ -86,7 +88,7 @@ typedef struct {
      * x[ref_i]: where one entry holds nearly all of a row, x_j - t_i is then exact to its own
      * size and flows over links of 1e-14 still count. */
     void (*matvec)(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
-                   const double *Q, const double *s, const int32_t *ref, const double *x,
+                   const float *Q, const double *s, const int32_t *ref, const double *x,
                    double *y);
     double (*dot)(int64_t n, const double *x, const double *y);
     /* x += al p, r -= al q, z = r * inv_d; returns r.z and r.r in out */

@@ -38,11 +38,11 @@ cdef extern from "_rows.h" nogil:
         void (*hess_count)(int64_t, int64_t, const int64_t*, const double*, const double*, double,
                            int64_t*) noexcept nogil
         void (*hess_fill)(int64_t, int64_t, const int64_t*, const int32_t*, const double*, const double*,
-                          double, const int64_t*, int32_t*, double*, double*, int32_t*, double*,
+                          double, const int64_t*, int32_t*, float*, double*, int32_t*, double*,
                           double*) noexcept nogil
         void (*refine)(int64_t, int64_t, const int64_t*, const int32_t*, const double*, const double*,
                        const double*, double, const int64_t*, int32_t*, double*) noexcept nogil
-        void (*matvec)(int64_t, int64_t, const int64_t*, const int32_t*, const double*, const double*,
+        void (*matvec)(int64_t, int64_t, const int64_t*, const int32_t*, const float*, const double*,
                        const int32_t*, const double*, double*) noexcept nogil
         double (*dot)(int64_t, const double*, const double*) noexcept nogil
         void (*cg_step)(int64_t, double, const double*, const double*, const double*, double*, double*,
