@@ -217,6 +217,26 @@ def test_foreign_file(content, tmp_path):
         Result.load(path)
 
 
+class _Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_nothing_is_unpickled(tmp_path):
+    bomb = np.array(_Bomb(str(tmp_path / "exploded")), dtype=object)
+    path = tmp_path / "box.npz"
+    for name in ("content", "__header__"):
+        Box(status=Status.CONVERGED, content=np.zeros(2)).save(path)
+        with np.load(path) as arrays:
+            path.write_bytes(_npz(**{**arrays, name: bomb}))
+        with pytest.raises(ValueError, match="damaged"):
+            Box.load(path)
+    assert not (tmp_path / "exploded").exists()
+
+
 def _edit(path, change):
     """Rewrite a file with another header."""
     with np.load(path) as arrays:

@@ -3,12 +3,13 @@
 import os
 import re
 from importlib.util import find_spec
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 
 from sparseopt import Status
-from sparseopt._core import _progress
+from sparseopt._core import _monitor, _progress
 from sparseopt._core._monitor import Monitor
 
 pty = pytest.importorskip("pty", reason="needs pseudo-terminals")
@@ -124,9 +125,15 @@ def test_no_tol(terminal, plain, clock):
     assert frames[1][2] == "iter 1, residual 1.00e-04"
 
 
-def test_redrawn_at_most_ten_times_a_second(terminal, plain, clock):
+def test_redrawn_at_most_ten_times_a_second(terminal, clock, monkeypatch):
+    times = []
+    bar = SimpleNamespace(show=lambda *_: times.append(clock.now), close=int)
+    monkeypatch.setattr(_monitor, "open_bar", lambda title: bar)
     _run(clock, [1.0] * 1000, seconds=1 / 1024)
-    assert 5 <= len(_frames(terminal.read())) <= 8  # 0.2 s without, then ten a second
+    assert 0.2 <= times[0] < 0.21
+    gaps = [after - before for before, after in pairwise(times)]
+    assert len(gaps) == 7
+    assert 0.1 <= min(gaps) <= max(gaps) < 0.102
 
 
 def test_no_bar_for_a_short_run(terminal, plain, clock):
