@@ -301,12 +301,12 @@ class Monitor:
     def _summary(self, status: Status, message: str) -> str:
         _, _, objective, residual = self._last_row()[:4] or (0, 0, _NAN, _NAN)
         bound = "" if self.tol is None else f" (tol {self.tol:.3g})"
-        if not message and status is not Status.CONVERGED:
-            message = status.advice
+        message = message or status.advice
+        news = message != Status.CONVERGED.advice
         return (
             f"{self.name}: {status} in {self._count()}, {self.elapsed:.3g} s, "
             f"residual {residual:.3g}{bound}, objective {objective:.10g}"
-            + (f". {message}" if message else "")
+            + (f". {message}" if news else "")
         )
 
     def _count(self) -> str:

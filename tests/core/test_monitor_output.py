@@ -86,10 +86,15 @@ def test_summary(clock, capsys):
     monitor.update(1, objective=0.125, residual=1e-12)
     clock.now += 1.5
     monitor.finish(Status.CONVERGED)
+    monitor.finish(Status.CONVERGED, Status.CONVERGED.advice)  # as a result has it
     monitor.finish(Status.STALLED, "no descent direction")
     Monitor("prox.fit", verbose=1).finish(Status.INFEASIBLE)
+    converged = (
+        "ot.solve: converged in 1 iteration, 1.5 s, residual 1e-12, objective 0.125"
+    )
     assert capsys.readouterr().err.splitlines() == [
-        "ot.solve: converged in 1 iteration, 1.5 s, residual 1e-12, objective 0.125",
+        converged,
+        converged,
         "ot.solve: stalled in 1 iteration, 1.5 s, residual 1e-12, objective 0.125. "
         "no descent direction",
         "prox.fit: infeasible in 0 iterations, 0 s, residual nan, objective nan. "
