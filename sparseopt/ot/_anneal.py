@@ -164,7 +164,5 @@ def _finish(run: Run, plan) -> Status:
         run.record(p.reg, run.dense.nnz)
         if run.duals.err <= run.tol:
             return Status.CONVERGED
-        if _precise(run):
-            return Status.PRECISION
         plan = run.dense
-    return Status.STALLED
+    return Status.PRECISION if _precise(run) else Status.STALLED
