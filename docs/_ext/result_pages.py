@@ -17,6 +17,12 @@ from sparseopt._core._array_api import SUPPORT
 DOCS = Path(__file__).parents[1]
 ROOT = DOCS.parent
 RESULTS = ROOT / "benchmarks" / "results"
+_BADGES = {
+    "better": "{bdg-success}",
+    "within": "{bdg-success}",
+    "worse": "{bdg-danger}",
+    "not run": "{bdg-warning}",
+}
 LIBRARIES = ("numpy", "array_api_strict", "torch", "cupy")
 
 
@@ -60,11 +66,8 @@ def _paper_page(runner, name):
     paper = json.loads(stored.read_text(encoding="utf-8"))
     records = [runner.Record(**record) for record in paper["records"]]
     figures = runner.draw(name, module, records, DOCS / "papers" / "generated")
-    claims = tables.markdown_table(
-        tables.CLAIM_HEADS,
-        map(tables.claim_cells, paper["claims"]),
-        right=tables.NUMERIC_HEADS,
-    )
+    settings = dict.fromkeys(claim["setting"] for claim in paper["claims"])
+    claims = "\n\n".join(_claims(tables, paper, setting) for setting in settings)
     heads, rows = tables.record_table(paper["records"])
     everything = tables.markdown_table(heads, rows, right=heads[2:-1])
     pictures = "\n\n".join(map(_picture, figures))
@@ -93,6 +96,18 @@ cut short; nothing is extrapolated.
 Measured by `python examples/papers/run.py {name} --{paper["scale"]}`:
 {tables.provenance(paper)}
 """
+
+
+def _claims(tables, paper, setting):
+    """One table for the claims of a setting, with a badge for each verdict."""
+    rows = []
+    for claim in paper["claims"]:
+        if claim["setting"] == setting:
+            text, _, *numbers, verdict = tables.claim_cells(claim)
+            rows.append((text, *numbers, f"{_BADGES[verdict]}`{verdict}`"))
+    heads = [head for head in tables.CLAIM_HEADS if head != "setting"]
+    table = tables.markdown_table(heads, rows, right=tables.NUMERIC_HEADS)
+    return f"### {setting[0].upper()}{setting[1:]}\n\n{table}"
 
 
 def _picture(figure):

@@ -30,7 +30,7 @@ def run_paper(
 ) -> tuple[dict, list[Outcome]]:
     """Run one paper, write its files to `out`; its JSON form and its outcomes."""
     module = importlib.import_module(name)
-    start = time.perf_counter()
+    start, where = time.perf_counter(), environment()
     records = []
     with progress(name, module.n_steps(scale)) as step:
         for record in module.run(scale, np.random.default_rng(seed)):
@@ -45,7 +45,7 @@ def run_paper(
         "scale": scale,
         "seed": seed,
         "seconds": seconds,
-        "environment": environment(),
+        "environment": where,
         "claims": [outcome.as_dict() for outcome in outcomes],
         "figures": draw(name, module, records, out),
         "records": [asdict(record) for record in records],
