@@ -26,7 +26,7 @@ extensions = [
     "native_math",
     "result_pages",
 ]
-exclude_patterns = ["_build", "sg_execution_times.rst", "gallery/*.md5"]
+exclude_patterns = ["_build"]
 nitpicky = False
 default_role = "code"
 
@@ -72,6 +72,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "min_reported_time": 0,
     "show_signature": False,
+    "write_computation_times": False,  # its page loads scripts from elsewhere
     "show_memory": False,
     "remove_config_comments": True,
     "download_all_examples": False,
