@@ -211,7 +211,7 @@ class Method:
 
 
 METHODS = (
-    Method(name="sinkhorn", solve=_ours("sinkhorn"), quick=3_000, full=100_000),
+    Method(name="sinkhorn", solve=_ours("sinkhorn"), quick=4_000, full=100_000),
     Method(name="sns", solve=_ours("sns"), quick=2_000, full=2_000),
     Method(name="ssns", solve=_ours("ssns"), quick=60, full=500),
     Method(name="auto", solve=_ours("auto"), quick=2_000, full=2_000),
