@@ -103,8 +103,7 @@ def _cut(run: Run, plan, reg: float, factor: float):
     width = min(_REACH / factor, 46.0)
     if not plan.covers(run.duals, reg, width):
         return plan
-    smaller = plan.refined(run.duals, width)
-    return smaller if smaller.nnz < 0.7 * plan.nnz else plan
+    return plan.refined(run.duals, width)
 
 
 def _warm(run: Run, plan, reg: float, last: bool):
@@ -150,6 +149,8 @@ def _warm_plan(run: Run, plan, reg: float):
     n_blocks = int(counted[1][-1])
     if 8 * n_blocks > _SPARSE * p.C.size or not run.fits(n_blocks):
         return run.dense
+    if isinstance(plan, Support):
+        plan.E = None  # the two need not be held at once
     return Support.build(p, run.duals, wide, counted)
 
 

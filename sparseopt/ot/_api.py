@@ -135,7 +135,7 @@ def solve(
 
     Notes
     -----
-    Memory: the cost, and at most a third of it plus 80 MB for the support.  Not for
+    Memory: the cost, and at most a third of it plus 45 MB for the support.  Not for
     costs that do not fit in memory, unbalanced problems, or exact transport (reg = 0).
 
     References
@@ -217,7 +217,7 @@ def _start(problem: Problem, data: tuple, init: Any, tol: float) -> Run:
     C, _, _ = data
     duals = Duals.start(problem, _initial(problem, C, init))
     return Run(
-        problem, duals, tol, memory=0.35 * C.nbytes + 80e6, warm_started=init is not None
+        problem, duals, tol, memory=0.35 * C.nbytes + 45e6, warm_started=init is not None
     )
 
 

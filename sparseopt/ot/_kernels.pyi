@@ -38,16 +38,16 @@ def support_count(
 def support_fill(
     C: np.ndarray, f: np.ndarray, g: np.ndarray, slack: np.ndarray, rows: np.ndarray,
     ptr: np.ndarray, n_threads: int,
-) -> tuple[np.ndarray, np.ndarray]: ...
+) -> np.ndarray: ...
 def support_eval(
-    ptr: np.ndarray, blk: np.ndarray, cost: np.ndarray, a: np.ndarray,
-    loga: np.ndarray, inv_eps: float, f: np.ndarray, g: np.ndarray, c: np.ndarray,
-    E: np.ndarray, rows: np.ndarray, n_threads: int,
+    C: np.ndarray, ptr: np.ndarray, blk: np.ndarray, a: np.ndarray, loga: np.ndarray,
+    inv_eps: float, f: np.ndarray, g: np.ndarray, c: np.ndarray, E: np.ndarray,
+    rows: np.ndarray, n_threads: int,
 ) -> None: ...
 def support_refine(
-    ptr: np.ndarray, blk: np.ndarray, cost: np.ndarray, E: np.ndarray, a: np.ndarray,
-    tau: float, rows: np.ndarray, n_threads: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    ptr: np.ndarray, blk: np.ndarray, E: np.ndarray, a: np.ndarray, tau: float,
+    rows: np.ndarray, n_threads: int,
+) -> tuple[np.ndarray, np.ndarray]: ...
 
 class Laplacian:
     d: np.ndarray

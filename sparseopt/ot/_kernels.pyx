@@ -170,32 +170,34 @@ def support_count(const real[:, ::1] C, const double[::1] f, const double[::1] g
 
 def support_fill(const real[:, ::1] C, const double[::1] f, const double[::1] g,
                  const double[::1] slack, const int64_t[::1] rows, const int64_t[::1] ptr, int n_threads):
-    """Block columns and costs of the support counted by `support_count`."""
+    """Block columns of the support counted by `support_count`."""
     cdef int64_t m = C.shape[1], n = C.shape[0]
     cdef int nb = <int>rows.shape[0] - 1, b
     blk_array = np.empty(max(ptr[n], 1), dtype=np.int32)
-    cost_array = np.empty(max(ptr[n], 1) * SO_B)
     cdef int32_t[::1] blk = blk_array
-    cdef double[::1] cost = cost_array
     for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1, nogil=True):
         if real is double:
-            T.fill_d(&C[0, 0], m, rows[b], rows[b + 1], m, &f[0], &g[0], &slack[0], &ptr[0], &blk[0], &cost[0])
+            T.fill_d(&C[0, 0], m, rows[b], rows[b + 1], m, &f[0], &g[0], &slack[0], &ptr[0], &blk[0])
         else:
-            T.fill_s(&C[0, 0], m, rows[b], rows[b + 1], m, &f[0], &g[0], &slack[0], &ptr[0], &blk[0], &cost[0])
-    return blk_array, cost_array
+            T.fill_s(&C[0, 0], m, rows[b], rows[b + 1], m, &f[0], &g[0], &slack[0], &ptr[0], &blk[0])
+    return blk_array
 
 
-def support_eval(const int64_t[::1] ptr, const int32_t[::1] blk, const double[::1] cost,
+def support_eval(const real[:, ::1] C, const int64_t[::1] ptr, const int32_t[::1] blk,
                  const double[::1] a, const double[::1] loga, double inv_eps, double[::1] f,
                  const double[::1] g, double[::1] c, double[::1] E, const int64_t[::1] rows, int n_threads):
     """Row update of `f`, plan entries `E` and column sums `c` on a support."""
-    cdef int64_t mp = c.shape[0]
+    cdef int64_t m = C.shape[1], mp = c.shape[0]
     cdef int nb = <int>rows.shape[0] - 1, b
     cdef double[:, ::1] acc = np.zeros((nb, mp))
     with nogil:
         for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1):
-            T.eval(rows[b], rows[b + 1], &ptr[0], &blk[0], &cost[0], inv_eps, &loga[0], &a[0], &f[0],
-                   &g[0], &acc[b, 0], &E[0])
+            if real is double:
+                T.eval_d(&C[0, 0], m, rows[b], rows[b + 1], m, &ptr[0], &blk[0], inv_eps, &loga[0], &a[0],
+                         &f[0], &g[0], &acc[b, 0], &E[0])
+            else:
+                T.eval_s(&C[0, 0], m, rows[b], rows[b + 1], m, &ptr[0], &blk[0], inv_eps, &loga[0], &a[0],
+                         &f[0], &g[0], &acc[b, 0], &E[0])
         add_blocks(&acc[0, 0], nb, mp, &c[0])
 
 
@@ -209,20 +211,17 @@ cdef object count_above(const int64_t[::1] ptr, const double[::1] E, const doubl
     return np.cumsum(count_array, out=count_array)
 
 
-def support_refine(const int64_t[::1] ptr, const int32_t[::1] blk, const double[::1] cost, const double[::1] E,
+def support_refine(const int64_t[::1] ptr, const int32_t[::1] blk, const double[::1] E,
                    const double[::1] a, double tau, const int64_t[::1] rows, int n_threads):
-    """The part of a support whose blocks hold an entry ``E_ij >= tau a_i``."""
+    """Row pointer and block columns of the blocks that hold an entry ``E_ij >= tau a_i``."""
     cdef int nb = <int>rows.shape[0] - 1, b
     sptr_array = count_above(ptr, E, a, tau, rows, n_threads)
     cdef int64_t[::1] sptr = sptr_array
-    cdef int64_t size = max(sptr[ptr.shape[0] - 1], 1)
-    sblk_array = np.empty(size, dtype=np.int32)
-    scost_array = np.empty(size * SO_B)
+    sblk_array = np.empty(max(sptr[ptr.shape[0] - 1], 1), dtype=np.int32)
     cdef int32_t[::1] sblk = sblk_array
-    cdef double[::1] scost = scost_array
     for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1, nogil=True):
-        T.refine(rows[b], rows[b + 1], &ptr[0], &blk[0], &cost[0], &E[0], &a[0], tau, &sptr[0], &sblk[0], &scost[0])
-    return sptr_array, sblk_array, scost_array
+        T.refine(rows[b], rows[b + 1], &ptr[0], &blk[0], &E[0], &a[0], tau, &sptr[0], &sblk[0])
+    return sptr_array, sblk_array
 
 
 cdef class Laplacian:

@@ -92,6 +92,8 @@ def covering(run: Run, plan: DensePlan | Support, reg: float, err: float):
     run.dense.n_passes += 1
     if not run.fits(int(counted[1][-1])):
         return run.dense
+    if isinstance(plan, Support):
+        plan.E = None  # the two need not be held at once
     return Support.build(run.problem, run.duals, width, counted)
 
 

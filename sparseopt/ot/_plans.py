@@ -139,11 +139,11 @@ class Support:
     ``max(f - f0) + max(g - g0)``.
     """
 
-    def __init__(self, problem, duals, width, ptr, blk, cost) -> None:
+    def __init__(self, problem, duals, width, ptr, blk) -> None:
         self.problem, self.reg, self.width = problem, duals.reg, width
         self.f0, self.g0 = duals.f.copy(), duals.g.copy()
-        self.ptr, self.blk, self.cost = ptr, blk, cost
-        self.E = np.empty(cost.shape[0])
+        self.ptr, self.blk = ptr, blk
+        self.E = np.empty(_kernels.BLOCK * blk.shape[0])
         self.at: Duals | None = None  # whose plan E holds
         self.rows = _kernels.support_blocks(ptr, problem.padded)
         self.n_threads = _worthwhile(problem.n_threads, self.nnz)
@@ -159,10 +159,10 @@ class Support:
     @classmethod
     def build(cls, problem, duals, width, counted) -> Support:
         slack, ptr = counted
-        blk, cost = _kernels.support_fill(
+        blk = _kernels.support_fill(
             problem.C, duals.f, duals.g, slack, problem.rows, ptr, problem.n_threads
         )
-        return cls(problem, duals, width, ptr, blk, cost)
+        return cls(problem, duals, width, ptr, blk)
 
     @property
     def nnz(self) -> int:
@@ -184,22 +184,27 @@ class Support:
     def refined(self, duals: Duals, width: float) -> Support:
         """The smaller support of `width` at the potentials of the last `evaluate`.
 
+        If that is much smaller, this one gives up its entries and cannot be used again.
+
         It is cut from this one without a read of the whole cost, which is right while
         this one covers `width`.
         """
         p = self.problem
         parts = _kernels.support_refine(
-            self.ptr, self.blk, self.cost, self.E, p.a, math.exp(-width), self.rows,
+            self.ptr, self.blk, self.E, p.a, math.exp(-width), self.rows,
             self.n_threads,
         )  # fmt: skip
+        if parts[0][-1] > 0.7 * self.ptr[-1]:
+            return self
+        self.E = None
         return Support(p, duals, width, *parts)
 
     def evaluate(self, duals: Duals, reg: float, fast: bool = False) -> None:
         """Exact rows on the support; the entries of the plan are left in `E`."""
         p = self.problem
         _kernels.support_eval(
-            self.ptr, self.blk, self.cost, p.a, p.loga, 1 / reg, duals.f, duals.g,
-            duals.c, self.E, self.rows, self.n_threads,
+            p.C, self.ptr, self.blk, p.a, p.loga, 1 / reg, duals.f, duals.g, duals.c,
+            self.E, self.rows, self.n_threads,
         )  # fmt: skip
         duals.measure(p, reg)
         self.at = duals

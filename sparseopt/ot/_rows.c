@@ -34,6 +34,11 @@ static inline void so_prefetch(const void *strip, int64_t size)
 SO_ADD_ROWS(add_rows, double)
 SO_ADD_ROWS(add_rows_f, float)
 
+static inline double sum_block(const double *x)
+{
+    return ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7]));
+}
+
 #define SO_T double
 #define SO_N(name) SO_CAT(name, d)
 #include "_rows_dense.h"
@@ -67,64 +72,6 @@ static void scale(const double *K, int64_t i0, int64_t i1, int64_t m, const doub
         for (int r = 0; r < nr; r++)
             w[r] = u[i + r] = a[i + r] / s[r];
         add_rows(m, w, k0, k1, k2, k3, c);
-    }
-}
-
-static inline double support_exp(int64_t k0, int64_t k1, const int32_t *restrict blk,
-                                 const double *restrict cost, double shift, double inv_eps,
-                                 const double *restrict g, double *restrict E)
-{
-    double acc[SO_B] = {0.0};
-    for (int64_t k = k0; k < k1; k++) {
-        const double *gb = g + SO_B * (int64_t)blk[k];
-        const double *cb = cost + SO_B * k;
-        double *eb = E + SO_B * k;
-#pragma omp simd
-        for (int t = 0; t < SO_B; t++) {
-            double v = so_expz((gb[t] - cb[t] + shift) * inv_eps);
-            eb[t] = v;
-            acc[t] += v;
-        }
-    }
-    return ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]));
-}
-
-static inline double support_max(int64_t k0, int64_t k1, const int32_t *restrict blk,
-                                 const double *restrict cost, const double *restrict g)
-{
-    double mx = -INFINITY;
-    for (int64_t k = k0; k < k1; k++)
-        for (int t = 0; t < SO_B; t++) {
-            double v = g[SO_B * (int64_t)blk[k] + t] - cost[SO_B * k + t];
-            mx = v > mx ? v : mx;
-        }
-    return mx;
-}
-
-static void eval(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
-                 const double *cost, double inv_eps, const double *loga, const double *a,
-                 double *f, const double *g, double *c, double *E)
-{
-    for (int64_t i = i0; i < i1; i++) {
-        int64_t k0 = ptr[i], k1 = ptr[i + 1];
-        double shift = f[i];
-        double s = support_exp(k0, k1, blk, cost, shift, inv_eps, g, E);
-        if (!(s > 1e-250 && s < 1e250)) {
-            shift = -support_max(k0, k1, blk, cost, g);
-            s = support_exp(k0, k1, blk, cost, shift, inv_eps, g, E);
-        }
-        f[i] = shift + (loga[i] - log(s)) / inv_eps;
-        double w = a[i] / s;
-        for (int64_t k = k0; k < k1; k++) {
-            double *restrict cb = c + SO_B * (int64_t)blk[k];
-            double *restrict eb = E + SO_B * k;
-#pragma omp simd
-            for (int t = 0; t < SO_B; t++) {
-                double p = w * eb[t];
-                eb[t] = p;
-                cb[t] += p;
-            }
-        }
     }
 }
 
@@ -190,18 +137,14 @@ static void hess_fill(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t 
 }
 
 static void refine(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
-                   const double *cost, const double *E, const double *a, double tau,
-                   const int64_t *sptr, int32_t *sblk, double *scost)
+                   const double *E, const double *a, double tau, const int64_t *sptr,
+                   int32_t *sblk)
 {
     for (int64_t i = i0; i < i1; i++) {
         int64_t h = sptr[i];
-        for (int64_t k = ptr[i]; k < ptr[i + 1]; k++) {
-            if (!hess_hit(E + SO_B * k, tau * a[i]))
-                continue;
-            for (int t = 0; t < SO_B; t++)
-                scost[SO_B * h + t] = cost[SO_B * k + t];
-            sblk[h++] = blk[k];
-        }
+        for (int64_t k = ptr[i]; k < ptr[i + 1]; k++)
+            if (hess_hit(E + SO_B * k, tau * a[i]))
+                sblk[h++] = blk[k];
     }
 }
 
@@ -212,7 +155,7 @@ static double dot(int64_t n, const double *x, const double *y)
 #pragma omp simd
         for (int t = 0; t < SO_B; t++)
             acc[t] += x[j + t] * y[j + t];
-    return ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]));
+    return sum_block(acc);
 }
 
 static void cg_step(int64_t n, double al, const double *restrict p, const double *restrict q,
@@ -231,8 +174,8 @@ static void cg_step(int64_t n, double al, const double *restrict p, const double
             rz[t] += u * v;
             rr[t] += v * v;
         }
-    out[0] = ((rz[0] + rz[4]) + (rz[1] + rz[5])) + ((rz[2] + rz[6]) + (rz[3] + rz[7]));
-    out[1] = ((rr[0] + rr[4]) + (rr[1] + rr[5])) + ((rr[2] + rr[6]) + (rr[3] + rr[7]));
+    out[0] = sum_block(rz);
+    out[1] = sum_block(rr);
 }
 
 static void matvec(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
@@ -249,8 +192,7 @@ static void matvec(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *bl
             for (int t = 0; t < SO_B; t++)
                 acc[t] += qb[t] * (xb[t] - xr);
         }
-        double delta = s[i] * (((acc[0] + acc[4]) + (acc[1] + acc[5])) +
-                               ((acc[2] + acc[6]) + (acc[3] + acc[7])));
+        double delta = s[i] * sum_block(acc);
         for (int64_t k = k0; k < k1; k++) {
             const double *restrict xb = x + SO_B * (int64_t)blk[k];
             const float *restrict qb = Q + SO_B * k;
@@ -268,5 +210,5 @@ static void matvec(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *bl
 const so_ot_table SO_CAT(so_ot_table, SO_ISA) = {
     SO_STR(SO_ISA), pass_d, pass_s, cert_d, cert_s, hv_d, hv_s, plan_d,
     plan_s, scale, count_d, count_s, fill_d, fill_s,
-    cmin_d, cmin_s, eval, hess_count, hess_fill, refine, matvec, dot, cg_step,
+    cmin_d, cmin_s, eval_d, eval_s, hess_count, hess_fill, refine, matvec, dot, cg_step,
 };

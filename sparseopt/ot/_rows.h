@@ -4,8 +4,9 @@
  *
  * Notation: rows i (mass a_i, potential f_i, always eliminated), columns j (potential g_j),
  * P_ij = exp((f_i + g_j - C_ij) * inv_eps).  A support is a list of blocks of SO_B consecutive
- * columns: block k of row i covers columns SO_B*blk[k] .. +SO_B-1, its costs stand in
- * cost[SO_B*k ..].  Column vectors are padded to a multiple of SO_B; padded costs are +inf.
+ * columns: block k of row i covers columns SO_B*blk[k] .. +SO_B-1.  Its costs are read where they
+ * stand, a cache line at a time.  Column vectors are padded to a multiple of SO_B; padded costs
+ * are +inf.
  */
 #ifndef SPARSEOPT_OT_ROWS_H
 #define SPARSEOPT_OT_ROWS_H
@@ -25,7 +26,7 @@
 
 #define SO_FILL_ARGS(T)                                                                        \
     const T *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m, const double *f,               \
-        const double *g, const double *slack, const int64_t *ptr, int32_t *blk, double *cost
+        const double *g, const double *slack, const int64_t *ptr, int32_t *blk
 
 typedef struct {
     const char *name;
@@ -65,9 +66,12 @@ typedef struct {
     void (*cmin_s)(const float *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m,
                    const double *g, double *f);
     /* pass on the support; E receives the plan entries */
-    void (*eval)(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
-                 const double *cost, double inv_eps, const double *loga, const double *a,
-                 double *f, const double *g, double *c, double *E);
+    void (*eval_d)(const double *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m,
+                   const int64_t *ptr, const int32_t *blk, double inv_eps, const double *loga,
+                   const double *a, double *f, const double *g, double *c, double *E);
+    void (*eval_s)(const float *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m,
+                   const int64_t *ptr, const int32_t *blk, double inv_eps, const double *loga,
+                   const double *a, double *f, const double *g, double *c, double *E);
     /* blocks of the Hessian, or of a smaller support: those with an entry P_ij >= tau a_i */
     void (*hess_count)(int64_t i0, int64_t i1, const int64_t *ptr, const double *E,
                        const double *a, double tau, int64_t *count);
@@ -82,8 +86,8 @@ typedef struct {
                       double *drop);
     /* the same blocks of the support itself */
     void (*refine)(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *blk,
-                   const double *cost, const double *E, const double *a, double tau,
-                   const int64_t *sptr, int32_t *sblk, double *scost);
+                   const double *E, const double *a, double tau, const int64_t *sptr,
+                   int32_t *sblk);
     /* y_j += P_ij (x_j - t_i), t_i the mean of x over row i.  Differences are taken against
      * x[ref_i]: where one entry holds nearly all of a row, x_j - t_i is then exact to its own
      * size and flows over links of 1e-14 still count. */

@@ -122,19 +122,84 @@ static void SO_N(fill)(SO_FILL_ARGS(SO_T))
         const SO_T *row = C + i * ldc;
         double thr = -f[i] - slack[i];
         int64_t k = ptr[i];
-        for (int64_t b = 0; b < full; b++) {
-            if (!SO_N(block_hit)(row + SO_B * b, g + SO_B * b, thr))
-                continue;
-            for (int t = 0; t < SO_B; t++)
-                cost[SO_B * k + t] = (double)row[SO_B * b + t];
-            blk[k++] = (int32_t)b;
-        }
-        if (k < ptr[i + 1]) {
-            for (int t = 0; t < SO_B; t++) {
-                int64_t j = SO_B * full + t;
-                cost[SO_B * k + t] = j < m ? (double)row[j] : INFINITY;
-            }
+        for (int64_t b = 0; b < full; b++)
+            if (SO_N(block_hit)(row + SO_B * b, g + SO_B * b, thr))
+                blk[k++] = (int32_t)b;
+        if (k < ptr[i + 1])
             blk[k] = (int32_t)full;
+    }
+}
+
+/* Costs of block b of a row: in place, or padded with +inf if it is the last and not whole. */
+static inline const SO_T *SO_N(block_cost)(const SO_T *row, int64_t m, int64_t b, SO_T *tail)
+{
+    if (SO_B * (b + 1) <= m)
+        return row + SO_B * b;
+    for (int t = 0; t < SO_B; t++)
+        tail[t] = SO_B * b + t < m ? row[SO_B * b + t] : (SO_T)INFINITY;
+    return tail;
+}
+
+static inline double SO_N(support_exp)(const SO_T *row, int64_t m, int64_t k0, int64_t k1,
+                                       const int32_t *restrict blk, double shift, double inv_eps,
+                                       const double *restrict g, double *restrict E)
+{
+    double acc[SO_B] = {0.0};
+    SO_T tail[SO_B];
+    for (int64_t k = k0; k < k1; k++) {
+        const double *restrict gb = g + SO_B * (int64_t)blk[k];
+        const SO_T *restrict cb = SO_N(block_cost)(row, m, blk[k], tail);
+        double *restrict eb = E + SO_B * k;
+#pragma omp simd
+        for (int t = 0; t < SO_B; t++) {
+            double v = so_expz((gb[t] - (double)cb[t] + shift) * inv_eps);
+            eb[t] = v;
+            acc[t] += v;
+        }
+    }
+    return sum_block(acc);
+}
+
+static inline double SO_N(support_max)(const SO_T *row, int64_t m, int64_t k0, int64_t k1,
+                                       const int32_t *restrict blk, const double *restrict g)
+{
+    double mx = -INFINITY;
+    SO_T tail[SO_B];
+    for (int64_t k = k0; k < k1; k++) {
+        const SO_T *cb = SO_N(block_cost)(row, m, blk[k], tail);
+        for (int t = 0; t < SO_B; t++) {
+            double v = g[SO_B * (int64_t)blk[k] + t] - (double)cb[t];
+            mx = v > mx ? v : mx;
+        }
+    }
+    return mx;
+}
+
+static void SO_N(eval)(const SO_T *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m,
+                       const int64_t *ptr, const int32_t *blk, double inv_eps,
+                       const double *loga, const double *a, double *f, const double *g,
+                       double *c, double *E)
+{
+    for (int64_t i = i0; i < i1; i++) {
+        const SO_T *row = C + i * ldc;
+        int64_t k0 = ptr[i], k1 = ptr[i + 1];
+        double shift = f[i];
+        double s = SO_N(support_exp)(row, m, k0, k1, blk, shift, inv_eps, g, E);
+        if (!(s > 1e-250 && s < 1e250)) {
+            shift = -SO_N(support_max)(row, m, k0, k1, blk, g);
+            s = SO_N(support_exp)(row, m, k0, k1, blk, shift, inv_eps, g, E);
+        }
+        f[i] = shift + (loga[i] - log(s)) / inv_eps;
+        double w = a[i] / s;
+        for (int64_t k = k0; k < k1; k++) {
+            double *restrict cb = c + SO_B * (int64_t)blk[k];
+            double *restrict eb = E + SO_B * k;
+#pragma omp simd
+            for (int t = 0; t < SO_B; t++) {
+                double p = w * eb[t];
+                eb[t] = p;
+                cb[t] += p;
+            }
         }
     }
 }

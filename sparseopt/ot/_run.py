@@ -67,8 +67,8 @@ class Run:
         self.record(reg, plan.nnz)
 
     def fits(self, n_blocks: int) -> bool:
-        """Whether a support of so many blocks fits: 8 costs, plan entries and weights."""
-        return 8 * (8 + 8 + 4) * n_blocks <= self.memory
+        """Whether a support of so many blocks fits: plan entries, weights, indices."""
+        return (8 * (8 + 4) + 8) * n_blocks <= self.memory
 
     def width(self, err: float) -> float:
         """Support width at which what is left out is far below the error `err`."""
