@@ -20,7 +20,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -371,7 +371,9 @@ def peak_memory(source, arrays, limit=600.0):
 
 def number(value, digits=3):
     """Short text for a number, empty for nan."""
-    return "" if value != value else f"{value:.{digits}g}"
+    if isinstance(value, int):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.{digits}g}"
 
 
 def print_table(header, rows):
@@ -403,17 +405,21 @@ def print_bars(bars):
 
 
 def write_json(path, env, sections, bars):
-    """Results with what made them; the callables of outcomes are left out."""
-
-    def plain(value):
-        if isinstance(value, Outcome):
-            return asdict(replace(value, call=None)) | {"call": None}
-        raise TypeError(f"cannot write {type(value).__name__} as JSON")
-
-    report = {
-        "environment": env,
-        "sections": sections,
-        "bars": [asdict(bar) for bar in bars],
-    }
+    """Results with what made them; calls are left out and nan is null."""
+    report = {"environment": env, "sections": sections, "bars": bars}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1, default=plain) + "\n")
+    text = json.dumps(_plain(report), indent=1, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value):
+    if isinstance(value, Outcome | Bar):
+        fields = vars(value)
+        return _plain({key: fields[key] for key in fields if key != "call"})
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,1 @@
+"""Benchmarks that asv runs; `peers` holds scripts of another kind."""
