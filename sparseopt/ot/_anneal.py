@@ -38,7 +38,8 @@ def solve_auto(run: Run) -> Status:
         last = reg == p.reg
         _predict(run, plan, reg, trail)
         plan = _warm(run, plan, reg, last)
-        steps, target = (_LAST_STEPS, 0.5 * run.tol) if last else (_LEVEL_STEPS, _WARM_ERROR)
+        steps = _LAST_STEPS if last else _LEVEL_STEPS
+        target = 0.5 * run.tol if last else _WARM_ERROR
         ok = run.duals.err <= target
         if not ok and (last or reg < 0.02 * p.span):
             plan, ok = newton(run, plan, reg, target, steps)
@@ -107,8 +108,10 @@ def _cut(run: Run, plan, reg: float, factor: float):
 
 
 def _warm(run: Run, plan, reg: float, last: bool):
-    """Sinkhorn passes until the error allows Newton; at the last level as long as they
-    converge faster than Newton would."""
+    """Sinkhorn passes until the error allows Newton.
+
+    At the last level they go on while they converge faster than Newton would.
+    """
     p, before, k = run.problem, math.inf, 0
     if last and reg >= _LARGE_REG * p.span and 8 * p.C.size <= run.memory:
         plan = ScaledPlan(p)
@@ -150,7 +153,7 @@ def _warm_plan(run: Run, plan, reg: float):
     if 8 * n_blocks > _SPARSE * p.C.size or not run.fits(n_blocks):
         return run.dense
     if isinstance(plan, Support):
-        plan.E = None  # the two need not be held at once
+        plan.release()
     return Support.build(p, run.duals, wide, counted)
 
 

@@ -67,9 +67,9 @@ def solve(
     Parameters
     ----------
     C : array-like of shape (n, m)
-        Cost of moving a unit of mass, finite, of any sign; float32 and float64 are kept,
-        integers become float64.  C and Fortran order are used without a copy; never
-        modified.
+        Cost of moving a unit of mass, finite, of any sign; float32 and float64 are
+        kept, integers become float64.  C and Fortran order are used without a copy;
+        never modified.
     a : array-like of shape (n,), optional
         Source masses, non-negative; uniform with sum 1 if not given.
     b : array-like of shape (m,), optional
@@ -185,7 +185,7 @@ def solve(
     return result
 
 
-def _marginals(C, a, b) -> tuple[np.ndarray, np.ndarray]:
+def _marginals(C: np.ndarray, a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
     n, m = C.shape
     a = as_distribution(a, n, "a")
     b = as_distribution(b, m, "b")
@@ -217,7 +217,11 @@ def _start(problem: Problem, data: tuple, init: Any, tol: float) -> Run:
     C, _, _ = data
     duals = Duals.start(problem, _initial(problem, C, init))
     return Run(
-        problem, duals, tol, memory=0.35 * C.nbytes + 45e6, warm_started=init is not None
+        problem,
+        duals,
+        tol,
+        memory=0.35 * C.nbytes + 45e6,
+        warm_started=init is not None,
     )
 
 
@@ -251,7 +255,9 @@ def _solve(run: Run, method: Any) -> Status:
         return Status.INTERRUPTED
 
 
-def _result(run: Run, status: Status, C, a, b, reg: float) -> OTResult:
+def _result(
+    run: Run, status: Status, C: np.ndarray, a: np.ndarray, b: np.ndarray, reg: float
+) -> OTResult:
     p = run.problem
     if run.dense.at is not run.duals or run.duals.reg != p.reg:
         run.dense.evaluate(run.duals, p.reg)
@@ -287,7 +293,9 @@ def _result(run: Run, status: Status, C, a, b, reg: float) -> OTResult:
 _REACHED = (Status.MAX_ITER, Status.STALLED, Status.PRECISION, Status.TIME_LIMIT)
 
 
-def expand(p: Problem, d: Duals, C, a, b) -> tuple[np.ndarray, np.ndarray]:
+def expand(
+    p: Problem, d: Duals, C: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Potentials of all the caller's rows and columns, with mean(g) = 0."""
     m = p.shape[1]
     pair = [p.unit * (d.f + p.reg * math.log(p.mass)), p.unit * d.g[:m]]

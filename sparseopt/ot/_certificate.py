@@ -62,7 +62,7 @@ def entropic_gap(run_reg: float, plan_rows, a, b) -> float:
     """
     column = np.zeros_like(b)
     row = np.zeros_like(a)
-    for part, log_plan in plan_rows():
+    for _, log_plan in plan_rows():
         column += np.exp(log_plan).sum(axis=0)
     shrink = np.minimum(1.0, b / np.maximum(column, 1e-300))
     missing = np.maximum(b - column * shrink, 0.0)

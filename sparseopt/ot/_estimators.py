@@ -165,8 +165,7 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
         Xt = Xs if Xt is None else self._check(Xt, "Xt", Xs.dtype)
         cost = self._distances(Xs, Xt)
         # a scale of zero: all points coincide and any plan is optimal
-        scale = {"max": np.max, "median": np.median, None: lambda c: 1.0}[self.norm](cost)
-        self.scale_ = float(scale) or 1.0
+        self.scale_ = self._scale(cost) or 1.0
         cost /= self.scale_
         self._penalise(cost, y, yt)
         result = solve(
@@ -244,6 +243,11 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
         np.add.at(votes, index, self.coupling_)
         return classes[votes.argmax(axis=0)]
 
+    def _scale(self, cost: np.ndarray) -> float:
+        if self.norm is None:
+            return 1.0
+        return float(np.max(cost) if self.norm == "max" else np.median(cost))
+
     def _check(self, X: Any, name: str, dtype: Any) -> np.ndarray:
         X = check_array(X, dtype=dtype, input_name=name)
         if X.shape[1] != self.n_features_in_:
@@ -273,11 +277,18 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
         differ = (y[:, None] != yt[None, :]) & (y[:, None] != -1) & (yt[None, :] != -1)
         cost[differ] = self.limit_max * cost.max()
 
-    def _softmin(self, X, points, potential, mass, images) -> np.ndarray:
+    def _softmin(
+        self,
+        X: np.ndarray,
+        points: np.ndarray,
+        potential: np.ndarray,
+        mass: np.ndarray,
+        images: np.ndarray,
+    ) -> np.ndarray:
         """Weights ``softmax_j((g_j - c(x, y_j)) / reg)`` over points with mass."""
         out = np.empty((X.shape[0], images.shape[1]), dtype=X.dtype)
-        has_mass = mass > 0
-        points, images, potential = points[has_mass], images[has_mass], potential[has_mass]
+        keep = mass > 0
+        points, images, potential = points[keep], images[keep], potential[keep]
         step = max(1, _CHUNK // len(points))
         for start in range(0, X.shape[0], step):
             part = slice(start, start + step)
@@ -288,14 +299,16 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
             out[part] = weights @ images
         return out
 
-    def _nearest(self, X, fitted, images) -> np.ndarray:
+    def _nearest(
+        self, X: np.ndarray, fitted: np.ndarray, images: np.ndarray
+    ) -> np.ndarray:
         known = np.isfinite(images).all(axis=1)
         fitted, images = fitted[known], images[known]
         nearest = self._distances(X, fitted).argmin(axis=1)
         return (X + images[nearest] - fitted[nearest]).astype(X.dtype, copy=False)
 
 
-_CONSTRAINTS = {
+_CONSTRAINTS: dict[str, list[Any]] = {
     "reg": [Interval(0, None, closed="neither")],
     "metric": [Options(*_METRICS)],
     "norm": [Options("max", "median"), None],

@@ -34,7 +34,7 @@ class FullDual:
         return sparse.csr_array(diagonal + block)
 
     def line(self, direction: np.ndarray, slope: float, lengths) -> tuple:
-        """First of some step lengths with sufficient increase; (None, 0) if none has."""
+        """First step length with sufficient increase; (None, 0) if none has."""
         for alpha in lengths:
             trial = FullDual(self.problem, self.z + alpha * direction)
             # near the optimum differences of the value drown in rounding

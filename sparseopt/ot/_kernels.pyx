@@ -73,10 +73,12 @@ def dense_pass(const real[:, ::1] C, const double[::1] a, const double[::1] loga
     with nogil:
         for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1):
             if real is double:
-                T.pass_d(&C[0, 0], m, rows[b], rows[b + 1], m, inv_eps, &loga[0], &a[0], &f[0], &g[0],
+                T.pass_d(&C[0, 0], m, rows[b], rows[b + 1], m, inv_eps, &loga[0], &a[0], &f[0],
+                         &g[0],
                          &acc[b, 0], &buf[b, 0], fast)
             else:
-                T.pass_s(&C[0, 0], m, rows[b], rows[b + 1], m, inv_eps, &loga[0], &a[0], &f[0], &g[0],
+                T.pass_s(&C[0, 0], m, rows[b], rows[b + 1], m, inv_eps, &loga[0], &a[0], &f[0],
+                         &g[0],
                          &acc[b, 0], &buf[b, 0], fast)
         add_blocks(&acc[0, 0], nb, mp, &c[0])
 
@@ -105,7 +107,8 @@ def scaling_pass(const double[:, ::1] K, const double[::1] a, const double[::1] 
         add_blocks(&acc[0, 0], nb, mp, &c[0])
 
 
-def cmin(const real[:, ::1] C, const double[::1] g, double[::1] f, const int64_t[::1] rows, int n_threads):
+def cmin(const real[:, ::1] C, const double[::1] g, double[::1] f, const int64_t[::1] rows,
+         int n_threads):
     """c-transform ``f_i = min_j C_ij - g_j``."""
     cdef int64_t m = C.shape[1]
     cdef int nb = <int>rows.shape[0] - 1, b
@@ -125,16 +128,18 @@ def certificate(const real[:, ::1] C, double inv_eps, const double[::1] f, const
     cdef double[:, ::1] out = out_array
     for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1, nogil=True):
         if real is double:
-            T.cert_d(&C[0, 0], m, rows[b], rows[b + 1], m, inv_eps, &f[0], &g[0], &y[0], &z[0], &out[0, 0])
+            T.cert_d(&C[0, 0], m, rows[b], rows[b + 1], m, inv_eps, &f[0], &g[0], &y[0], &z[0],
+                     &out[0, 0])
         else:
-            T.cert_s(&C[0, 0], m, rows[b], rows[b + 1], m, inv_eps, &f[0], &g[0], &y[0], &z[0], &out[0, 0])
+            T.cert_s(&C[0, 0], m, rows[b], rows[b + 1], m, inv_eps, &f[0], &g[0], &y[0], &z[0],
+                     &out[0, 0])
     return out_array
 
 
 def dense_hess_vec(const real[:, ::1] C, const double[::1] a, double inv_eps, const double[::1] f,
                    const double[::1] g, const double[::1] x, double[::1] y, const int64_t[::1] rows,
                    int n_threads):
-    """``y = P' A^-1 P x`` without a stored plan; with `x` None its diagonal ``sum_i P_ij^2 / a_i``."""
+    """``y = P' A^-1 P x`` without a stored plan; `x` None: the diagonal ``sum_i P_ij^2 / a_i``."""
     cdef int64_t m = C.shape[1], mp = y.shape[0]
     cdef int nb = <int>rows.shape[0] - 1, b
     cdef const double* px = NULL
@@ -169,7 +174,8 @@ def support_count(const real[:, ::1] C, const double[::1] f, const double[::1] g
 
 
 def support_fill(const real[:, ::1] C, const double[::1] f, const double[::1] g,
-                 const double[::1] slack, const int64_t[::1] rows, const int64_t[::1] ptr, int n_threads):
+                 const double[::1] slack, const int64_t[::1] rows, const int64_t[::1] ptr,
+                 int n_threads):
     """Block columns of the support counted by `support_count`."""
     cdef int64_t m = C.shape[1], n = C.shape[0]
     cdef int nb = <int>rows.shape[0] - 1, b
@@ -177,15 +183,18 @@ def support_fill(const real[:, ::1] C, const double[::1] f, const double[::1] g,
     cdef int32_t[::1] blk = blk_array
     for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1, nogil=True):
         if real is double:
-            T.fill_d(&C[0, 0], m, rows[b], rows[b + 1], m, &f[0], &g[0], &slack[0], &ptr[0], &blk[0])
+            T.fill_d(&C[0, 0], m, rows[b], rows[b + 1], m, &f[0], &g[0], &slack[0], &ptr[0],
+                     &blk[0])
         else:
-            T.fill_s(&C[0, 0], m, rows[b], rows[b + 1], m, &f[0], &g[0], &slack[0], &ptr[0], &blk[0])
+            T.fill_s(&C[0, 0], m, rows[b], rows[b + 1], m, &f[0], &g[0], &slack[0], &ptr[0],
+                     &blk[0])
     return blk_array
 
 
 def support_eval(const real[:, ::1] C, const int64_t[::1] ptr, const int32_t[::1] blk,
                  const double[::1] a, const double[::1] loga, double inv_eps, double[::1] f,
-                 const double[::1] g, double[::1] c, double[::1] E, const int64_t[::1] rows, int n_threads):
+                 const double[::1] g, double[::1] c, double[::1] E, const int64_t[::1] rows,
+                 int n_threads):
     """Row update of `f`, plan entries `E` and column sums `c` on a support."""
     cdef int64_t m = C.shape[1], mp = c.shape[0]
     cdef int nb = <int>rows.shape[0] - 1, b
@@ -193,15 +202,18 @@ def support_eval(const real[:, ::1] C, const int64_t[::1] ptr, const int32_t[::1
     with nogil:
         for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1):
             if real is double:
-                T.eval_d(&C[0, 0], m, rows[b], rows[b + 1], m, &ptr[0], &blk[0], inv_eps, &loga[0], &a[0],
+                T.eval_d(&C[0, 0], m, rows[b], rows[b + 1], m, &ptr[0], &blk[0], inv_eps,
+                         &loga[0], &a[0],
                          &f[0], &g[0], &acc[b, 0], &E[0])
             else:
-                T.eval_s(&C[0, 0], m, rows[b], rows[b + 1], m, &ptr[0], &blk[0], inv_eps, &loga[0], &a[0],
+                T.eval_s(&C[0, 0], m, rows[b], rows[b + 1], m, &ptr[0], &blk[0], inv_eps,
+                         &loga[0], &a[0],
                          &f[0], &g[0], &acc[b, 0], &E[0])
         add_blocks(&acc[0, 0], nb, mp, &c[0])
 
 
-cdef object count_above(const int64_t[::1] ptr, const double[::1] E, const double[::1] a, double tau,
+cdef object count_above(const int64_t[::1] ptr, const double[::1] E, const double[::1] a,
+                        double tau,
                         const int64_t[::1] rows, int n_threads):
     cdef int nb = <int>rows.shape[0] - 1, b
     count_array = np.zeros(ptr.shape[0], dtype=np.int64)
@@ -249,7 +261,8 @@ cdef class Laplacian:
     cdef double[:, ::1] acc
 
     def __init__(self, const int64_t[::1] ptr, const int32_t[::1] blk, const double[::1] E,
-                 const double[::1] a, int64_t mp, double tau, const int64_t[::1] rows, int n_threads):
+                 const double[::1] a, int64_t mp, double tau, const int64_t[::1] rows,
+                 int n_threads):
         cdef int64_t n = ptr.shape[0] - 1
         cdef int nb = <int>rows.shape[0] - 1, b
         self.ptr = count_above(ptr, E, a, tau, rows, n_threads)
@@ -263,18 +276,21 @@ cdef class Laplacian:
         with nogil:
             for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1):
                 T.hess_fill(rows[b], rows[b + 1], &ptr[0], &blk[0], &E[0], &a[0], tau, &self.ptr[0],
-                            &self.blk[0], &self.Q[0], &self.s[0], &self.ref[0], &dacc[b, 0], &racc[b, 0])
+                            &self.blk[0], &self.Q[0], &self.s[0], &self.ref[0], &dacc[b, 0],
+                            &racc[b, 0])
             add_blocks(&dacc[0, 0], nb, mp, &d[0])
             add_blocks(&racc[0, 0], nb, mp, &drop[0])
         self.rows = support_blocks(self.ptr, mp)
         self.acc = np.empty((self.rows.shape[0] - 1, mp))
 
-    cdef void multiply(self, const double* extra, const double* x, double* y, int n_threads) noexcept nogil:
+    cdef void multiply(self, const double* extra, const double* x, double* y,
+                       int n_threads) noexcept nogil:
         cdef int nb = <int>self.rows.shape[0] - 1, b
         cdef int64_t m = self.acc.shape[1], j
         memset(&self.acc[0, 0], 0, nb * m * sizeof(double))
         for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1):
-            T.matvec(self.rows[b], self.rows[b + 1], &self.ptr[0], &self.blk[0], &self.Q[0], &self.s[0],
+            T.matvec(self.rows[b], self.rows[b + 1], &self.ptr[0], &self.blk[0], &self.Q[0],
+                     &self.s[0],
                      &self.ref[0], x, &self.acc[b, 0])
         for j in range(m):
             y[j] = extra[j] * x[j] + self.acc[0, j]
@@ -304,7 +320,8 @@ cdef class ConjugateGradients:
         self.x_array = np.zeros(m)
         self.extra, self.inv_d, self.x, self.r = extra, inv_d, self.x_array, np.array(rhs)
         self.z, self.p, self.q = np.empty(m), np.zeros(m), np.zeros(m)
-        T.cg_step(m, 0.0, &self.p[0], &self.q[0], &inv_d[0], &self.x[0], &self.r[0], &self.z[0], out)
+        T.cg_step(m, 0.0, &self.p[0], &self.q[0], &inv_d[0], &self.x[0], &self.r[0], &self.z[0],
+                  out)
         self.rz, self.rr, self.rr0 = out[0], out[1], out[1]
         for j in range(m):
             self.p[j] = self.z[j]
@@ -324,7 +341,8 @@ cdef class ConjugateGradients:
         if not pq > 0.0:
             self.stalled = True
             return False
-        T.cg_step(m, self.rz / pq, &self.p[0], &self.q[0], &self.inv_d[0], &self.x[0], &self.r[0], &self.z[0], out)
+        T.cg_step(m, self.rz / pq, &self.p[0], &self.q[0], &self.inv_d[0], &self.x[0], &self.r[0],
+                  &self.z[0], out)
         beta = out[0] / self.rz
         self.rz, self.rr = out[0], out[1]
         for j in range(m):
@@ -333,7 +351,7 @@ cdef class ConjugateGradients:
         return True
 
     def run(self, Laplacian H, double rtol, int max_iter, int n_threads):
-        """Up to `max_iter` iterations with ``H + diag(extra)``; True when the residual is below `rtol`."""
+        """Up to `max_iter` iterations with ``H + diag(extra)``; True once below `rtol`."""
         cdef int it = 0
         cdef double stop = rtol * rtol * self.rr0
         with nogil:
@@ -344,7 +362,8 @@ cdef class ConjugateGradients:
                 it += 1
         return self.rr <= stop
 
-    def run_dense(self, C, const double[::1] a, double inv_eps, const double[::1] f, const double[::1] g,
+    def run_dense(self, C, const double[::1] a, double inv_eps, const double[::1] f,
+                  const double[::1] g,
                   double rtol, const int64_t[::1] rows, int n_threads):
         """One iteration with ``diag(extra) - P' A^-1 P``, no plan stored; True when the residual
         is below `rtol`."""

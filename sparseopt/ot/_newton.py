@@ -13,8 +13,8 @@ from sparseopt.ot._run import Run
 # Largest change of a potential in one step, in units of reg, and the size from which
 # components are compressed logarithmically.
 _MAX_STEP, _COMPRESS_FROM, _LOG_SCALE = 20.0, 8.0, 6.0
-# Reg units by which potentials may move before a support is rebuilt: first, and once the
-# error is below 1e-3.
+# Reg units by which potentials may move before a support is rebuilt: first, and once
+# the error is below 1e-3.
 _ROOM, _ROOM_LATE = 8.0, 2.0
 _ARMIJO = 1e-4
 _MAX_CG = 500
@@ -61,8 +61,8 @@ def _feed(run: Run, reg: float) -> bool:
     """Sinkhorn's update for columns that get nearly nothing, where they make the error.
 
     Columns of small mass are not seen by the supports of the first levels and can be
-    hundreds of reg units too low, from where Newton steps are blind.  An exact update of
-    some columns never lowers the dual value.
+    hundreds of reg units too low, from where Newton steps are blind.  An exact update
+    of some columns never lowers the dual value.
     """
     d, m = run.duals, run.problem.shape[1]
     b = run.problem.b[:m]
@@ -93,7 +93,7 @@ def covering(run: Run, plan: DensePlan | Support, reg: float, err: float):
     if not run.fits(int(counted[1][-1])):
         return run.dense
     if isinstance(plan, Support):
-        plan.E = None  # the two need not be held at once
+        plan.release()
     return Support.build(run.problem, run.duals, width, counted)
 
 

@@ -1,6 +1,6 @@
-"""Two views of the plan at given potentials: all entries, or a certified sparse support.
+"""Views of the plan at given potentials: all entries, or a certified sparse support.
 
-Both update the rows, measure the error and solve the Newton system of the semi-dual
+They update the rows, measure the error and solve the Newton system of the semi-dual
 
     (diag(c) - P' A^-1 P) x = b - c,        g += reg x,
 
@@ -35,8 +35,8 @@ def _worthwhile(n_threads: int, entries: int) -> int:
 def _conjugate_gradients(problem, duals, extra, diag, floor):
     """Solver for a Newton matrix with this extra and this whole diagonal.
 
-    Columns whose sum is below `floor` are not seen by the view of the plan: they get that
-    much diagonal, and no residual if their target is not seen either.
+    Columns whose sum is below `floor` are not seen by the view of the plan: they get
+    that much diagonal, and no residual if their target is not seen either.
     """
     m = problem.shape[1]
     residual = problem.b - duals.c
@@ -95,11 +95,11 @@ class DensePlan:
 
 
 class ScaledPlan(DensePlan):
-    """All entries, stored at reference potentials (f0, g0) and scaled: ``u_i K_ij v_j``.
+    """All entries, stored at potentials (f0, g0) and scaled: ``u_i K_ij v_j``.
 
     A pass is bound by memory and three times as fast as one that takes exponentials.
-    The plan is made anew when potentials moved by more than 50 reg: `f` moves by no more
-    than `g` does, so no factor leaves the range of float64.
+    The plan is made anew when potentials moved by more than 50 reg: `f` moves by no
+    more than `g` does, so no factor leaves the range of float64.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -110,13 +110,13 @@ class ScaledPlan(DensePlan):
 
     def evaluate(self, duals: Duals, reg: float, fast: bool = False) -> None:
         p = self.problem
-        if not self._near(duals, reg):
+        base = self.base
+        if base is None or not self._near(base, duals, reg):
             super().evaluate(duals, reg)
             self.base = duals.copy()
             args = (p.C, 1 / reg, duals.f, duals.g, self.K, p.rows, p.n_threads)
             _kernels.plan_entries(*args)
             return
-        base = self.base
         v = np.exp((duals.g - base.g) / reg)
         _kernels.scaling_pass(self.K, p.a, v, self.u, duals.c, p.rows, p.n_threads)
         duals.c *= v
@@ -125,10 +125,9 @@ class ScaledPlan(DensePlan):
         duals.measure(p, reg)
         self.at = duals
 
-    def _near(self, duals: Duals, reg: float) -> bool:
-        if self.base is None or self.base.reg != reg:
-            return False
-        return bool(np.abs(duals.g - self.base.g).max() <= 50.0 * reg)
+    @staticmethod
+    def _near(base: Duals, duals: Duals, reg: float) -> bool:
+        return base.reg == reg and bool(np.abs(duals.g - base.g).max() <= 50.0 * reg)
 
 
 class Support:
@@ -164,6 +163,10 @@ class Support:
         )
         return cls(problem, duals, width, ptr, blk)
 
+    def release(self) -> None:
+        """Free the entries before another support is built: one is held at a time."""
+        self.E = np.empty(0)
+
     @property
     def nnz(self) -> int:
         return int(self.ptr[-1]) * _kernels.BLOCK
@@ -196,7 +199,7 @@ class Support:
         )  # fmt: skip
         if parts[0][-1] > 0.7 * self.ptr[-1]:
             return self
-        self.E = None
+        self.release()
         return Support(p, duals, width, *parts)
 
     def evaluate(self, duals: Duals, reg: float, fast: bool = False) -> None:

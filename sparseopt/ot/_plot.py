@@ -19,7 +19,7 @@ def _axes(ax: Any) -> Any:
 
 
 def plot_plan(result, ax: Any = None) -> Any:
-    """Image of the plan; blocks of entries are summed where it has more than 600 rows."""
+    """Image of the plan; entries are summed in blocks if it has more than 600 rows."""
     ax = _axes(ax)
     colors = require("matplotlib.colors", "plots", extra="examples")
     plan = np.asarray(result.plan, dtype=np.float64)

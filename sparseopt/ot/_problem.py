@@ -59,7 +59,7 @@ def make_problem(
 ) -> Problem:
     """Problem for validated arrays; copies `C` only where its layout asks for it."""
     whole = sum(C.shape)
-    keep = tuple(None if (w > 0).all() else np.flatnonzero(w) for w in (a, b))
+    keep = _with_mass(a), _with_mass(b)
     for axis, index in enumerate(keep):
         if index is not None:
             C = C.take(index, axis=axis)
@@ -71,7 +71,7 @@ def make_problem(
     if 16 * (m if transposed else n) < (n if transposed else m):
         transposed = not transposed
     if transposed:
-        C, a, b, keep = C.T, b, a, keep[::-1]
+        C, a, b, keep = C.T, b, a, (keep[1], keep[0])
     C = np.ascontiguousarray(C)
     if not C.flags.aligned or C.dtype.byteorder not in "=|":
         C = C.astype(C.dtype.newbyteorder("="))
@@ -102,6 +102,11 @@ def make_problem(
         rows=_kernels.row_blocks(n, m),
         n_threads=effective_n_threads(n_threads, n * m * 0.1e-9),
     )
+
+
+def _with_mass(w: np.ndarray) -> np.ndarray | None:
+    """Indices with mass; None for all."""
+    return None if (w > 0).all() else np.flatnonzero(w)
 
 
 class Duals:
@@ -151,7 +156,7 @@ class Duals:
         self.value = float(problem.a @ self.f + problem.b @ self.g)
 
     def scale_columns(self, problem: Problem, reg: float, floor: float) -> None:
-        """Sinkhorn's column update ``g += reg log(b / c)``, `c` known down to `floor`."""
+        """Update columns, ``g += reg log(b / c)``; `c` is known down to `floor`."""
         m = problem.shape[1]
         c, b = self.c[:m], problem.b[:m]
         step = problem.logb - np.log(np.maximum(c, floor))

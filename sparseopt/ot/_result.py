@@ -24,7 +24,7 @@ _NEGLIGIBLE = 1e-17
 class OTResult(Result):
     """Solution of an entropic transport problem with its certificate.
 
-    Returned by `sparseopt.ot.solve`.  Besides the attributes below it has those of every
+    Returned by `sparseopt.ot.solve`. Besides the attributes below it has those of every
     result: ``status``, ``converged``, ``message``, ``n_iter``, ``objective`` (equal to
     ``value_entropic``), ``residual`` (equal to ``marginal_error``), ``gap``,
     ``history`` and ``elapsed``.
@@ -107,7 +107,7 @@ class OTResult(Result):
 
     @cached_property
     def plan(self) -> np.ndarray:
-        """Transport plan of shape (n, m), of the cost's type; made when first asked for."""
+        """Transport plan of shape (n, m), of the cost's type; made when asked for."""
         C, _, _ = self._data()
         plan = np.empty(C.shape, dtype=C.dtype)
         for part, log_plan in self._log_rows():
@@ -145,9 +145,9 @@ class OTResult(Result):
 
     @cached_property
     def dual_gap(self) -> float:
-        """Duality gap of the entropic problem at the rounded plan; computed if asked for.
+        """Duality gap of the entropic problem at the rounded plan.
 
-        Three passes over the plan with NumPy, slower than the solve itself.
+        Made when asked for: three passes with NumPy, slower than the solve itself.
         """
         _, a, b = self._data()
         return entropic_gap(self.reg, self._log_rows, a, b)
@@ -171,8 +171,8 @@ class OTResult(Result):
         out = np.empty((C.shape[0], Y.shape[1]), dtype=np.result_type(C, Y))
         for part, log_plan in self._log_rows():
             block = np.exp(log_plan, out=log_plan)
-            with np.errstate(invalid="ignore"):
-                out[part] = block @ Y / np.where(a[part, None] > 0, block.sum(axis=1, keepdims=True), np.nan)
+            mass = np.where(a[part, None] > 0, block.sum(axis=1, keepdims=True), np.nan)
+            out[part] = block @ Y / mass
         return out
 
     def b_to_a(self, X: Any) -> np.ndarray:

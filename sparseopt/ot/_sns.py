@@ -23,7 +23,7 @@ _HALVINGS = [0.5**k for k in range(21)]
 
 
 def solve_sns(run: Run) -> Status:
-    """Stage 1, then stage 2; Sinkhorn steps where a Newton step fails, "ssns" if four do."""
+    """Stages 1 and 2; a Sinkhorn step where Newton fails, "ssns" after four of them."""
     p = run.problem
     m = p.shape[1]
     for _ in range(run.options["n_sinkhorn"]):
@@ -37,7 +37,7 @@ def solve_sns(run: Run) -> Status:
         direction = p.reg * _newton_direction(point, keep)
         run.n_newton += 1
         slope = float(point.gradient @ direction)
-        trial, step = point.line(direction, slope, _HALVINGS) if slope > 0 else (None, 0)
+        trial, step = point.line(direction, slope, _HALVINGS if slope > 0 else ())
         failures = failures + 1 if trial is None else 0
         if failures > 3:
             return solve_ssns(run)
@@ -49,10 +49,10 @@ def solve_sns(run: Run) -> Status:
 def _n_kept(run: Run) -> int:
     """Entries of the plan that the Hessian keeps.
 
-    The published lambda = 2/n counts entries of the whole Hessian of side n + m, in which
-    the plan stands twice: 4 n entries of the plan.  Taken as 2 n of them, the random
-    assignment needs 55 Newton steps where 9 are published, with 4 n it needs 10.  Pixels
-    without mass count in n but take no entries.
+    The published lambda = 2/n counts entries of the whole Hessian of side n + m, in
+    which the plan stands twice: 4 n entries of the plan.  Taken as 2 n of them, the
+    random assignment needs 55 Newton steps where 9 are published, with 4 n it needs 10.
+    Pixels without mass count in n but take no entries.
     """
     whole = run.problem.whole
     share = run.options["density"] or 4 / whole

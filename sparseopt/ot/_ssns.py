@@ -1,9 +1,9 @@
 """Method "ssns": safe and sparse Newton on the dual in both potentials.
 
 Tang & Qiu, "Safe and Sparse Newton Method for Entropic-Regularized Optimal Transport",
-NeurIPS 2024.  The plan's block is thinned so that each column and row loses little mass;
-the diagonal keeps the exact sums, so the matrix stays positive definite.  A trust-region
-like shift makes it globally convergent.
+NeurIPS 2024.  The plan's block is thinned so that each column and row loses little
+mass; the diagonal keeps the exact sums, so the matrix stays positive definite.  A
+trust-region like shift makes it globally convergent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHIFT_MIN = 1e-3
 def solve_ssns(run: Run) -> Status:
     """Newton steps until the error is below the tolerance."""
     p = run.problem
-    n, m = p.shape
+    m = p.shape[1]
     # one Sinkhorn pass makes the scale of f right; g starts from zero or `init`
     run.sinkhorn_pass(run.dense, p.reg, fast=False)
     point = FullDual(p, np.concatenate([run.duals.f, run.duals.g[:m]]))
@@ -74,8 +74,10 @@ def _solve(H: sparse.csr_array, shift: float, gradient: np.ndarray) -> np.ndarra
 
 
 def _thinned(plan: np.ndarray, delta: float) -> sparse.csr_array:
-    """Plan without the smallest entries of each column up to a mass of `delta`, and with
-    those put back that would take more than twice that from a row."""
+    """Plan without the smallest entries of each column up to a mass of `delta`.
+
+    Entries that would take more than twice that from a row are put back.
+    """
     order = np.argsort(plan, axis=0)
     lost = np.cumsum(np.take_along_axis(plan, order, axis=0), axis=0)
     drop = np.empty(plan.shape, dtype=bool)
