@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import splu
+from scipy.linalg import cho_factor, cho_solve
 
 from sparseopt._core._status import Status
 from sparseopt.ot._full_dual import FullDual
 from sparseopt.ot._run import Run
 
-_DELTA = 0.01  # share of the gradient norm that a column may lose
+# Share of the gradient norm that a column may lose.  The published 0.01 thins so much that
+# image grids need hundreds of steps; with 0.001 the counts are those of the reference code.
+_DELTA = 0.001
 _STEPS = (1.0, 0.5, 0.25, 0.1)
 _SHIFT_MIN = 1e-3
 
@@ -29,11 +31,12 @@ def solve_ssns(run: Run) -> Status:
     run.sinkhorn_pass(run.dense, p.reg, fast=False)
     point = FullDual(p, np.concatenate([run.duals.f, run.duals.g[:m]]))
     shift, rejected = 1.0, 0
+    # the published shift is added to the Hessian itself, for costs of range one
+    unit = p.reg / p.span if p.span > 0 else 1.0
     while point.err > run.tol:
         norm = float(np.linalg.norm(point.gradient))
         kept = _thinned(point.plan, _DELTA * norm)
-        H = point.hessian(kept)
-        direction = p.reg * _solve(H, shift * norm, point.gradient)
+        direction = p.reg * _solve(point, kept, unit * shift * norm)
         run.n_newton += 1
         slope = float(point.gradient @ direction)
         trial, step = _first_gain(point, direction)
@@ -60,17 +63,22 @@ def _first_gain(point: FullDual, direction: np.ndarray) -> tuple[FullDual, float
     return trial, step
 
 
-def _solve(H: sparse.csr_array, shift: float, gradient: np.ndarray) -> np.ndarray:
-    """``(H + shift I) x = gradient`` with the last potential held."""
-    k = H.shape[0] - 1
-    matrix = sparse.csc_array(H[:k, :k] + shift * sparse.eye_array(k))
-    factor = splu(
-        matrix,
-        permc_spec="MMD_AT_PLUS_A",
-        diag_pivot_thresh=0.0,
-        options={"SymmetricMode": True},
-    )
-    return np.append(factor.solve(gradient[:k]), 0.0)
+def _solve(point: FullDual, kept: sparse.csr_array, shift: float) -> np.ndarray:
+    """``(H + shift I) x = gradient`` with the last potential held.
+
+    The rows are eliminated, since their block is diagonal, and the columns' Schur
+    complement is factorised: it is nearly full where the plan is not very sparse.
+    """
+    n = kept.shape[0]
+    rows = point.rows + shift
+    block = kept[:, :-1]
+    gradient = point.gradient[:-1]
+    schur = -(block.T @ sparse.diags_array(1 / rows) @ block).toarray()
+    schur[np.diag_indices_from(schur)] += point.columns[:-1] + shift
+    right = gradient[n:] - block.T @ (gradient[:n] / rows)
+    y = cho_solve(cho_factor(schur, overwrite_a=True), right)
+    x = (gradient[:n] - block @ y) / rows
+    return np.concatenate([x, y, [0.0]])
 
 
 def _thinned(plan: np.ndarray, delta: float) -> sparse.csr_array:
