@@ -129,7 +129,7 @@ def _speed_tables():
 def _speed_table(path):
     """Our median time beside the fastest peer's, for every problem of a report."""
     report = json.loads(path.read_text(encoding="utf-8"))
-    lines = []
+    lines = {}  # a problem measured in two sections counts where it comes first
     for section in report["sections"].values():
         outcomes = [o for o in section if isinstance(o, dict) and "candidate" in o]
         for problem in dict.fromkeys(o["problem"] for o in outcomes):
@@ -137,7 +137,7 @@ def _speed_table(path):
                 problem, [o for o in outcomes if o["problem"] == problem]
             )
             if line:
-                lines.append(line)
+                lines.setdefault(problem, line)
     if not lines:
         return ""
     env = report["environment"]
@@ -149,7 +149,7 @@ def _speed_table(path):
         [
             head,
             "| --- | ---: | --- | ---: | ---: |",
-            *lines,
+            *lines.values(),
             "",
             f"Medians by `benchmarks/peers/{path.stem}.py` at equal accuracy; "
             f"{env['cpu']}, threads: {env['threads']}; {versions}; "
