@@ -81,6 +81,15 @@ def test_digits_keep_inked_pixels_only():
     assert problem.C.shape == (718, 519)
 
 
+def test_threshold_leaves_less_ink():
+    whole, part = make_digits_pair(), make_digits_pair(threshold=0.5)
+    assert 0.15 < part.C.shape[0] / 784 < 0.35
+    assert part.C.shape[1] < whole.C.shape[1]
+    assert part.a.sum() == pytest.approx(1) and (part.a > 0).all()
+    # a pixel of full ink keeps half of it, which is still the largest mass
+    assert part.a.max() > whole.a.max()
+
+
 def test_heavy_weights_span_many_orders():
     a = make_clouds(500, weights="heavy", random_state=0).a
     assert a.max() / a.min() > 1e15
