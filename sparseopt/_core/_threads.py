@@ -6,14 +6,18 @@ import math
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import Any
+from time import perf_counter
+from typing import Any, TypeVar
 
 import joblib
 import numpy as np
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
+
+T = TypeVar("T")
 
 # Below this a parallel region costs more than it saves; twice the share of a thread.
 _WORTH_TWO_THREADS = 50e-6
@@ -36,6 +40,54 @@ def effective_n_threads(n_threads: int | None, work_seconds: float = math.inf) -
     else:
         count = _n_processors() if n_threads == -1 else int(n_threads)
     return int(min(count, 2 * work_seconds / _WORTH_TWO_THREADS))
+
+
+class Pace:
+    """Threads for kernels that are called often: as many as help at present.
+
+    Where other processes want the processors, each parallel region waits for a thread
+    that is not running, for milliseconds.  Kernels of this library give the same bits
+    for any number of threads, so the number can follow what is measured: the first call
+    of a kind takes one thread, and where many turn out slower, all kinds take one for a
+    while, longer each time.
+
+    Parameters
+    ----------
+    n_threads : int
+        The largest number to use.
+    """
+
+    _SLOWER, _FIRST_PAUSE, _LONGEST_PAUSE = 1.2, 0.2, 10.0
+
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+        self._alone: dict[str, float] = {}  # seconds for a unit of work in one thread
+        self._pause = self._FIRST_PAUSE
+        self._alone_until = -math.inf
+
+    def run(
+        self,
+        kind: str,
+        work: float,
+        kernel: Callable[[int], T],
+        *,
+        most: int | None = None,
+    ) -> T:
+        """Call ``kernel(n_threads)``, which does ``work`` units of one kind of work."""
+        many = self.n_threads if most is None else min(most, self.n_threads)
+        if many == 1 or work <= 0:
+            return kernel(1)
+        start = perf_counter()
+        alone = kind not in self._alone or start < self._alone_until
+        result = kernel(1 if alone else many)
+        end = perf_counter()
+        pace = (end - start) / work
+        if alone:
+            self._alone[kind] = min(pace, self._alone.get(kind, math.inf))
+        elif pace > self._SLOWER * self._alone[kind]:
+            self._alone_until = end + self._pause
+            self._pause = min(2.0 * self._pause, self._LONGEST_PAUSE)
+        return result
 
 
 def blas_limit(n_threads: int = 1) -> AbstractContextManager[Any]:

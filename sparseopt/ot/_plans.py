@@ -19,15 +19,14 @@ from sparseopt.ot._problem import Duals, Problem
 
 # Iterations of conjugate gradients between two looks at the clock are bounded by this
 # many multiply-adds, about 0.2 s.
-_CG_CHUNK = 2e8
-_ENTRIES_PER_THREAD = 200_000
+_CG_CHUNK, _CG_STEPS = 2e8, 8
+_ENTRIES_PER_THREAD = 100_000
 
 
 def _worthwhile(n_threads: int, entries: int) -> int:
     """Threads for a sweep of so many entries.
 
-    A thread that has to wait for a processor holds up a region by milliseconds, so each
-    gets at least about 0.1 ms of work.
+    Each gets at least about 0.05 ms of work, well above the cost of waking it.
     """
     return max(1, min(n_threads, entries // _ENTRIES_PER_THREAD))
 
@@ -67,11 +66,10 @@ class DensePlan:
 
     def evaluate(self, duals: Duals, reg: float, fast: bool = False) -> None:
         """Exact rows in one read of the cost; `fast` takes exp in float32."""
-        p = self.problem
-        _kernels.dense_pass(
-            p.C, p.a, p.loga, 1 / reg, duals.f, duals.g, duals.c, p.rows, fast,
-            p.n_threads,
-        )  # fmt: skip
+        p, d = self.problem, duals
+        args = (p.C, p.a, p.loga, 1 / reg, d.f, d.g, d.c, p.rows, fast)
+        kind = "fast pass" if fast else "pass"
+        p.pace.run(kind, p.C.size, lambda k: _kernels.dense_pass(*args, k))
         self.n_passes += 1
         duals.measure(p, reg)
         self.at = duals
@@ -87,7 +85,11 @@ class DensePlan:
         diag = np.maximum(duals.c - d, 1e-3 * duals.c) + shift
         floor = self.floor(duals, reg)
         cg = _conjugate_gradients(p, duals, duals.c + shift, diag, floor)
-        while not cg.run_dense(*args, rtol, p.rows, p.n_threads):
+
+        def product(n_threads: int) -> bool:
+            return cg.run_dense(*args, rtol, p.rows, n_threads)
+
+        while not p.pace.run("dense product", p.C.size, product):
             if cg.stalled or cg.n_iter >= max_cg or expired():
                 break
         self.n_passes += 1 + cg.n_iter
@@ -114,11 +116,12 @@ class ScaledPlan(DensePlan):
         if base is None or not self._near(base, duals, reg):
             super().evaluate(duals, reg)
             self.base = duals.copy()
-            args = (p.C, 1 / reg, duals.f, duals.g, self.K, p.rows, p.n_threads)
-            _kernels.plan_entries(*args)
+            entries = (p.C, 1 / reg, duals.f, duals.g, self.K, p.rows)
+            _kernels.plan_entries(*entries, p.n_threads)
             return
         v = np.exp((duals.g - base.g) / reg)
-        _kernels.scaling_pass(self.K, p.a, v, self.u, duals.c, p.rows, p.n_threads)
+        args = (self.K, p.a, v, self.u, duals.c, p.rows)
+        p.pace.run("scaling", p.C.size, lambda k: _kernels.scaling_pass(*args, k))
         duals.c *= v
         duals.f[:] = base.f + reg * np.log(self.u)
         self.n_passes += 1
@@ -150,17 +153,18 @@ class Support:
     @classmethod
     def count(cls, problem: Problem, duals: Duals, width: float):
         """Row pointer of the support at exact potentials; one read of the cost."""
-        slack = duals.reg * (width - problem.loga)
-        return slack, _kernels.support_count(
-            problem.C, duals.f, duals.g, slack, problem.rows, problem.n_threads
-        )
+        p = problem
+        slack = duals.reg * (width - p.loga)
+        args = (p.C, duals.f, duals.g, slack, p.rows)
+        ptr = p.pace.run("count", p.C.size, lambda k: _kernels.support_count(*args, k))
+        return slack, ptr
 
     @classmethod
     def build(cls, problem, duals, width, counted) -> Support:
         slack, ptr = counted
-        blk = _kernels.support_fill(
-            problem.C, duals.f, duals.g, slack, problem.rows, ptr, problem.n_threads
-        )
+        p = problem
+        args = (p.C, duals.f, duals.g, slack, p.rows, ptr)
+        blk = p.pace.run("fill", p.C.size, lambda k: _kernels.support_fill(*args, k))
         return cls(problem, duals, width, ptr, blk)
 
     def release(self) -> None:
@@ -193,10 +197,12 @@ class Support:
         this one covers `width`.
         """
         p = self.problem
-        parts = _kernels.support_refine(
-            self.ptr, self.blk, self.E, p.a, math.exp(-width), self.rows,
-            self.n_threads,
-        )  # fmt: skip
+        args = (self.ptr, self.blk, self.E, p.a, math.exp(-width), self.rows)
+
+        def cut(n_threads: int) -> tuple[np.ndarray, np.ndarray]:
+            return _kernels.support_refine(*args, n_threads)
+
+        parts = p.pace.run("refine", self.nnz, cut, most=self.n_threads)
         if parts[0][-1] > 0.7 * self.ptr[-1]:
             return self
         self.release()
@@ -204,11 +210,13 @@ class Support:
 
     def evaluate(self, duals: Duals, reg: float, fast: bool = False) -> None:
         """Exact rows on the support; the entries of the plan are left in `E`."""
-        p = self.problem
-        _kernels.support_eval(
-            p.C, self.ptr, self.blk, p.a, p.loga, 1 / reg, duals.f, duals.g, duals.c,
-            self.E, self.rows, self.n_threads,
-        )  # fmt: skip
+        p, d = self.problem, duals
+        args = (p.C, self.ptr, self.blk, p.a, p.loga, 1 / reg, d.f, d.g, d.c, self.E)
+
+        def sweep(n_threads: int) -> None:
+            _kernels.support_eval(*args, self.rows, n_threads)
+
+        p.pace.run("support", self.nnz, sweep, most=self.n_threads)
         duals.measure(p, reg)
         self.at = duals
 
@@ -222,16 +230,23 @@ class Support:
         column sums, so the matrix stays diagonally dominant.
         """
         p = self.problem
-        H = _kernels.Laplacian(
-            self.ptr, self.blk, self.E, p.a, p.padded, 1e-6 * min(1.0, duals.err),
-            self.rows, self.n_threads,
-        )  # fmt: skip
+        dropped = 1e-6 * min(1.0, duals.err)
+        args = (self.ptr, self.blk, self.E, p.a, p.padded, dropped, self.rows)
+
+        def assemble(n_threads: int) -> _kernels.Laplacian:
+            return _kernels.Laplacian(*args, n_threads)
+
+        H = p.pace.run("assemble", self.nnz, assemble, most=self.n_threads)
         extra = H.drop + shift
         floor = self.floor(duals, reg)
         cg = _conjugate_gradients(p, duals, extra, H.d + extra, floor)
-        n_threads = _worthwhile(p.n_threads, H.nnz)
-        chunk = max(1, int(_CG_CHUNK / (2.0 * H.nnz + 10.0 * p.padded)))
-        while not cg.run(H, rtol, min(chunk, max_cg - cg.n_iter), n_threads):
+        most = _worthwhile(p.n_threads, H.nnz)
+        chunk = min(_CG_STEPS, int(_CG_CHUNK / (2.0 * H.nnz + 10.0 * p.padded)) + 1)
+
+        def iterate(n_threads: int) -> bool:
+            return cg.run(H, rtol, min(chunk, max_cg - cg.n_iter), n_threads)
+
+        while not p.pace.run("products", chunk * H.nnz, iterate, most=most):
             if cg.stalled or cg.n_iter >= max_cg or expired():
                 break
         return cg.x_array, cg.n_iter

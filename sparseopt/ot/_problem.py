@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt._core._threads import effective_n_threads
+from sparseopt._core._threads import Pace, effective_n_threads
 from sparseopt.ot import _kernels
 
 # Costs outside these bounds are divided by their range, so that neither 1/reg nor a
@@ -37,6 +37,7 @@ class Problem:
     logb: np.ndarray  # (m,)
     rows: np.ndarray  # boundaries of row blocks
     n_threads: int
+    pace: Pace  # of the kernels that iterate
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,6 +83,7 @@ def make_problem(
         C = (C / unit).astype(np.float64)
         span = float(C.max() - C.min())
     n, m = C.shape
+    threads = effective_n_threads(n_threads, n * m * 0.1e-9)
     mass = math.fsum(a)
     a = np.asarray(a, dtype=np.float64) / mass
     b_padded = np.zeros(_kernels.padded(m))
@@ -100,7 +102,8 @@ def make_problem(
         loga=np.log(a),
         logb=np.log(b_padded[:m]),
         rows=_kernels.row_blocks(n, m),
-        n_threads=effective_n_threads(n_threads, n * m * 0.1e-9),
+        n_threads=threads,
+        pace=Pace(threads),
     )
 
 

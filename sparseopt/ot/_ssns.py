@@ -16,8 +16,8 @@ from sparseopt._core._status import Status
 from sparseopt.ot._full_dual import FullDual
 from sparseopt.ot._run import Run
 
-# Share of the gradient norm that a column may lose.  With 0.01 image grids need hundreds
-# of steps; with 0.001 the counts come near those of the regot package.
+# Share of the gradient norm that a column may lose.  With 0.01 image grids need
+# hundreds of steps; with 0.001 the counts come near those of the regot package.
 _DELTA = 0.001
 _STEPS = (1.0, 0.5, 0.25, 0.1)
 _SHIFT_MIN = 1e-3
