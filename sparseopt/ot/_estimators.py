@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.metrics import pairwise_distances
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from sparseopt._core._params import Boolean, Interval, Options, check_params
@@ -258,11 +258,7 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
         return X
 
     def _distances(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-        if self.metric != "sqeuclidean":
-            return pairwise_distances(X, Y, metric=self.metric)
-        # the expanded square loses digits far from the origin
-        centre = Y.mean(axis=0)
-        return pairwise_distances(X - centre, Y - centre, metric="sqeuclidean")
+        return cdist(X, Y, self.metric).astype(X.dtype, copy=False)
 
     def _penalise(self, cost: np.ndarray, y: Any, yt: Any) -> None:
         if y is None or yt is None or self.limit_max is None:
