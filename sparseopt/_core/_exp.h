@@ -130,4 +130,37 @@ static inline float so_expf(float x)
     return (so_exp_polyf(r) * so_pow2f(k1)) * so_pow2f(k - k1);
 }
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+
+/* Eight of so_expz at once, at two thirds of the operations: 2^(j/16) comes from a table held
+ * in two registers, so |r| <= ln2/32 and degree 6 suffices; vscalef takes the floor of its
+ * exponent and saturates, which spares the bit arithmetic and the upper clamp.  Within 1.1 ulp;
+ * zero below -746, inf above 709.8, NaN or inf from 1e15. */
+static inline __m512d so_expz8(__m512d x)
+{
+    const __m512d t0 = _mm512_setr_pd(
+        0x1p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0,
+        0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0);
+    const __m512d t1 = _mm512_setr_pd(
+        0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
+        0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0);
+    const __m512d magic = _mm512_set1_pd(SO_MAGIC);
+    /* operand order keeps NaN; the bound keeps k within the magic number's mantissa */
+    x = _mm512_max_pd(_mm512_set1_pd(-1e6), x);
+    __m512d t = _mm512_fmadd_pd(x, _mm512_set1_pd(0x1.71547652b82fep+4), magic);
+    __m512d k = _mm512_sub_pd(t, magic);
+    __m512d r = _mm512_fnmadd_pd(k, _mm512_set1_pd(0x1.62e42fep-5), x);
+    r = _mm512_fnmadd_pd(k, _mm512_set1_pd(0x1.f473de6af278fp-34), r);
+    __m512d q = _mm512_set1_pd(0x1.6c17bb5ebddb4p-10);
+    q = _mm512_fmadd_pd(q, r, _mm512_set1_pd(0x1.11120b03cd855p-7));
+    q = _mm512_fmadd_pd(q, r, _mm512_set1_pd(0x1.555555551946fp-5));
+    q = _mm512_fmadd_pd(q, r, _mm512_set1_pd(0x1.55555554dd388p-3));
+    q = _mm512_fmadd_pd(q, r, _mm512_set1_pd(0.5));
+    q = _mm512_fmadd_pd(q, _mm512_mul_pd(r, r), r);
+    __m512d s = _mm512_permutex2var_pd(t0, _mm512_castpd_si512(t), t1);
+    return _mm512_scalef_pd(_mm512_fmadd_pd(s, q, s), _mm512_mul_pd(k, _mm512_set1_pd(0.0625)));
+}
+#endif
+
 #endif

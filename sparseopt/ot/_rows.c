@@ -27,7 +27,7 @@ static inline void so_prefetch(const void *strip, int64_t size)
                             const type *restrict e1, const type *restrict e2,                  \
                             const type *restrict e3, double *restrict c)                       \
     {                                                                                          \
-        double w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3];                                     \
+        type w0 = (type)w[0], w1 = (type)w[1], w2 = (type)w[2], w3 = (type)w[3];               \
         _Pragma("omp simd") for (int64_t j = 0; j < m; j++)                                    \
             c[j] += (w0 * e0[j] + w1 * e1[j]) + (w2 * e2[j] + w3 * e3[j]);                     \
     }
@@ -38,6 +38,18 @@ static inline double sum_block(const double *x)
 {
     return ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7]));
 }
+
+#if defined(__AVX512F__)
+static inline __m512d load8_d(__mmask8 lanes, const double *x)
+{
+    return _mm512_maskz_loadu_pd(lanes, x);
+}
+
+static inline __m512d load8_s(__mmask8 lanes, const float *x)
+{
+    return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(lanes, x));
+}
+#endif
 
 #define SO_T double
 #define SO_N(name) SO_CAT(name, d)

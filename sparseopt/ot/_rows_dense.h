@@ -12,6 +12,37 @@ static inline double SO_N(row_max)(const SO_T *restrict C, const double *restric
 }
 
 /* e_j = exp((g_j - C_j + shift) * inv_eps) on a strip; returns the sum. */
+#if defined(__AVX512F__)
+static inline __m512d SO_N(exp8)(const SO_T *C, const double *g, __mmask8 lanes, __m512d shift,
+                                 __m512d inv_eps)
+{
+    __m512d v = _mm512_sub_pd(_mm512_maskz_loadu_pd(lanes, g), SO_N(load8)(lanes, C));
+    return so_expz8(_mm512_mul_pd(_mm512_add_pd(v, shift), inv_eps));
+}
+
+static inline double SO_N(strip_exp)(const SO_T *restrict C, const double *restrict g, int64_t m,
+                                     double shift, double inv_eps, double *restrict e)
+{
+    __m512d vs = _mm512_set1_pd(shift), ve = _mm512_set1_pd(inv_eps);
+    __m512d s0 = _mm512_setzero_pd(), s1 = _mm512_setzero_pd();
+    int64_t j = 0;
+    for (; j + 16 <= m; j += 16) {
+        __m512d v0 = SO_N(exp8)(C + j, g + j, 0xff, vs, ve);
+        __m512d v1 = SO_N(exp8)(C + j + 8, g + j + 8, 0xff, vs, ve);
+        _mm512_storeu_pd(e + j, v0);
+        _mm512_storeu_pd(e + j + 8, v1);
+        s0 = _mm512_add_pd(s0, v0);
+        s1 = _mm512_add_pd(s1, v1);
+    }
+    for (; j < m; j += 8) {
+        __mmask8 lanes = (__mmask8)(m - j < 8 ? (1 << (m - j)) - 1 : 0xff);
+        __m512d v = SO_N(exp8)(C + j, g + j, lanes, vs, ve);
+        _mm512_mask_storeu_pd(e + j, lanes, v);
+        s0 = _mm512_mask_add_pd(s0, lanes, s0, v);
+    }
+    return _mm512_reduce_add_pd(_mm512_add_pd(s0, s1));
+}
+#else
 static inline double SO_N(strip_exp)(const SO_T *restrict C, const double *restrict g, int64_t m,
                                      double shift, double inv_eps, double *restrict e)
 {
@@ -24,14 +55,18 @@ static inline double SO_N(strip_exp)(const SO_T *restrict C, const double *restr
     }
     return s;
 }
+#endif
 
 static inline double SO_N(strip_fast)(const SO_T *restrict C, const double *restrict g, int64_t m,
                                       double shift, double inv_eps, float *restrict e)
 {
     float s = 0.0f;
+    /* two loops: the first mixes widths, the second runs on whole float registers */
+    for (int64_t j = 0; j < m; j++)
+        e[j] = (float)((g[j] - (double)C[j] + shift) * inv_eps);
 #pragma omp simd reduction(+ : s)
     for (int64_t j = 0; j < m; j++) {
-        float v = so_expzf((float)((g[j] - (double)C[j] + shift) * inv_eps));
+        float v = so_expzf(e[j]);
         e[j] = v;
         s += v;
     }
@@ -144,8 +179,18 @@ static inline double SO_N(support_exp)(const SO_T *row, int64_t m, int64_t k0, i
                                        const int32_t *restrict blk, double shift, double inv_eps,
                                        const double *restrict g, double *restrict E)
 {
-    double acc[SO_B] = {0.0};
     SO_T tail[SO_B];
+#if defined(__AVX512F__)
+    __m512d acc = _mm512_setzero_pd(), vs = _mm512_set1_pd(shift), ve = _mm512_set1_pd(inv_eps);
+    for (int64_t k = k0; k < k1; k++) {
+        const SO_T *cb = SO_N(block_cost)(row, m, blk[k], tail);
+        __m512d v = SO_N(exp8)(cb, g + SO_B * (int64_t)blk[k], 0xff, vs, ve);
+        _mm512_storeu_pd(E + SO_B * k, v);
+        acc = _mm512_add_pd(acc, v);
+    }
+    return _mm512_reduce_add_pd(acc);
+#else
+    double acc[SO_B] = {0.0};
     for (int64_t k = k0; k < k1; k++) {
         const double *restrict gb = g + SO_B * (int64_t)blk[k];
         const SO_T *restrict cb = SO_N(block_cost)(row, m, blk[k], tail);
@@ -158,6 +203,7 @@ static inline double SO_N(support_exp)(const SO_T *row, int64_t m, int64_t k0, i
         }
     }
     return sum_block(acc);
+#endif
 }
 
 static inline double SO_N(support_max)(const SO_T *row, int64_t m, int64_t k0, int64_t k1,
