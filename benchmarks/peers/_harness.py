@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-TOLS = (1.0, 0.1, 0.01, 1e-3)  # asked of a solver, times the target
+TOLS = (1.0, 0.3, 0.1, 0.03, 0.01, 1e-3)  # asked of a solver, times the target
 PILOT = 20  # iterations that tell the cost of one
 GRACE = 1.0  # seconds for start, conversion and error measurement in a child
 HERE = Path(__file__).resolve().parent

@@ -83,7 +83,7 @@ def report(outcomes, problem):
     for o in outcomes:
         bound = ">" if o.status == "over limit" else ""
         seconds = bound + h.number(o.seconds, 4)
-        times = bound + h.number(o.seconds / ours)
+        times = "" if o.status == "fails" else bound + h.number(o.seconds / ours)
         error = h.number(o.error, 2)
         rows.append((o.candidate, o.variant, seconds, times, error, o.runs, o.status))
     n, m = problem.C.shape
@@ -244,7 +244,8 @@ def regot_bars(outcomes):
                 for name, size in sizes.items()
                 if low <= size < high
             ]
-            bars.append(at_least(f"G1 regot ssns n>={low}{note}", target, pairs))
+            if pairs:
+                bars.append(at_least(f"G1 regot ssns n>={low}{note}", target, pairs))
     return bars
 
 
