@@ -13,6 +13,8 @@ from sparseopt.ot import _kernels
 # Costs outside these bounds are divided by their range, so that neither 1/reg nor a
 # difference of costs leaves the range of float64.
 _SMALL, _LARGE = 1e-250, 1e250
+# Smallest reg, relative to the largest cost: 45 units of its rounding.
+_RESOLVED = 1e-14
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Problem:
     reg: float
     mass: float  # of the caller's marginals; 1 here
     span: float  # max C - min C
+    size: float  # max |C|: what potentials round against
     unit: float  # C here is the caller's cost divided by this
     transposed: bool
     keep: tuple[np.ndarray | None, np.ndarray | None]
@@ -52,7 +55,7 @@ class Problem:
         """Marginal error that rounding of (f + g - C)/reg alone can cause."""
         m = self.C.shape[1]
         eps = np.finfo(np.float64).eps
-        return eps * (5 * self.span / self.reg + math.sqrt(m) + 10)
+        return eps * (5 * self.size / self.reg + math.sqrt(m) + 10)
 
 
 def make_problem(
@@ -81,7 +84,15 @@ def make_problem(
     if not (span == 0 or _SMALL < span) or not max(-low, high) < _LARGE:
         unit = max(-low, high) if not math.isfinite(span) else max(span, -low, high)
         C = (C / unit).astype(np.float64)
-        span = float(C.max() - C.min())
+        low, high = float(C.min()), float(C.max())
+        span = high - low
+    size, reg = max(-low, high), reg / unit
+    if reg < _RESOLVED * size:
+        raise ValueError(
+            "The 'reg' parameter of sparseopt.ot.solve must be at least "
+            f"{_RESOLVED * size * unit:.3g}, {_RESOLVED:g} of the largest cost: below "
+            f"that float64 cannot hold the potentials. Got {reg * unit:.3g}."
+        )
     n, m = C.shape
     threads = effective_n_threads(n_threads, n * m * 0.1e-9)
     mass = math.fsum(a)
@@ -92,9 +103,10 @@ def make_problem(
         C=C,
         a=a,
         b=b_padded,
-        reg=reg / unit,
+        reg=reg,
         mass=mass,
         span=span,
+        size=size,
         unit=unit,
         transposed=transposed,
         keep=keep,
