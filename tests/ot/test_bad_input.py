@@ -160,7 +160,7 @@ def test_reg_below_the_tolerance_of_rounding_is_named(uneven, reg):
 
 @pytest.mark.parametrize("reg", [1e-18, 1e-300])
 def test_reg_that_cannot_be_resolved_is_refused(uneven, reg):
-    with pytest.raises(ValueError, match="'reg'.*at least.*float64.*Got 1e-"):
+    with pytest.raises(ValueError, match=r"'reg'.*at least.*float64.*Got 1e-"):
         ot.solve(*uneven, reg=reg)
 
 
