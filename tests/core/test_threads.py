@@ -206,3 +206,58 @@ def test_pools_are_searched_again_after_an_import(monkeypatch):
     assert _threads._controller() is first
     monkeypatch.setitem(sys.modules, "a_new_module", threading)
     assert _threads._controller() is not first
+
+
+class _Clock:
+    """A clock that a kernel moves: a second for each unit and thread count."""
+
+    def __init__(self, monkeypatch, seconds):
+        self.now, self.seconds, self.used = 0.0, seconds, []
+        monkeypatch.setattr(_threads, "perf_counter", lambda: self.now)
+
+    def kernel(self, n_threads):
+        self.used.append(n_threads)
+        self.now += self.seconds[n_threads]
+        return n_threads
+
+
+def test_pace_uses_threads_that_help(monkeypatch):
+    clock = _Clock(monkeypatch, {1: 1.0, 4: 0.4})
+    pace = _threads.Pace(4)
+    for _ in range(5):
+        pace.run("sweep", 10, clock.kernel)
+    assert clock.used == [1, 4, 4, 4, 4]
+
+
+def test_pace_goes_on_alone_where_threads_wait(monkeypatch):
+    clock = _Clock(monkeypatch, {1: 0.01, 2: 0.05})
+    pace = _threads.Pace(2)
+    for _ in range(200):
+        pace.run("sweep", 10, clock.kernel)
+    tries = [i for i, used in enumerate(clock.used) if used == 2]
+    assert tries[0] == 1
+    gaps = np.diff(tries)
+    # pauses of 0.2 s, 0.4 s, ...: each about twice as long
+    assert list(gaps[:2]) == [21, 41]
+    # another kind is spared while the pause lasts
+    clock.used.clear()
+    pace.run("other", 1, clock.kernel)
+    pace.run("other", 1, clock.kernel)
+    assert clock.used == [1, 1]
+
+
+def test_pace_compares_work_not_calls(monkeypatch):
+    clock = _Clock(monkeypatch, {1: 1.0, 2: 6.0})
+    pace = _threads.Pace(2)
+    for work in (1, 10, 10, 10):  # ten times the work in six times the time
+        pace.run("sweep", work, clock.kernel)
+    assert clock.used == [1, 2, 2, 2]
+
+
+def test_pace_with_one_thread_or_a_smaller_limit(monkeypatch):
+    clock = _Clock(monkeypatch, {1: 1.0, 2: 0.5, 3: 0.1})
+    assert _threads.Pace(1).run("sweep", 1, clock.kernel) == 1
+    pace = _threads.Pace(3)
+    pace.run("sweep", 1, clock.kernel)
+    assert pace.run("sweep", 1, clock.kernel, most=2) == 2
+    assert pace.run("sweep", 1, clock.kernel, most=1) == 1
