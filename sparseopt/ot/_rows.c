@@ -113,8 +113,8 @@ static void hess_fill(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t 
 {
     for (int64_t i = i0; i < i1; i++) {
         int64_t h = hptr[i];
-        double half = 0.5 * a[i], small = 0.0, large = 0.0;
-        float best = -1.0f;
+        double rest = 0.0; /* of the row without its largest entry */
+        float best = 0.0f;
         ref[i] = 0;
         for (int64_t k = ptr[i]; k < ptr[i + 1]; k++) {
             const double *restrict e = E + SO_B * k;
@@ -127,24 +127,27 @@ static void hess_fill(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t 
             for (int t = 0; t < SO_B; t++) {
                 float q = (float)e[t];
                 Q[SO_B * h + t] = q;
-                small += q > half ? 0.0 : q;
-                large += q > half ? q : 0.0; /* at most one entry */
                 if (q > best) {
+                    rest += best;
                     best = q;
                     ref[i] = SO_B * blk[k] + t;
+                } else {
+                    rest += q;
                 }
             }
             hblk[h++] = blk[k];
         }
-        double sum = small + large;
+        double sum = rest + best;
         s[i] = sum > 0.0 ? 1.0 / sum : 0.0;
         for (int64_t k = hptr[i]; k < h; k++) {
             double *restrict db = d + SO_B * (int64_t)hblk[k];
             const float *restrict q = Q + SO_B * k;
 #pragma omp simd
             for (int t = 0; t < SO_B; t++)
-                db[t] += q[t] * (q[t] > half ? small : sum - q[t]) * s[i];
+                db[t] += q[t] * (sum - q[t]) * s[i];
         }
+        if (h > hptr[i]) /* there the difference cancels */
+            d[ref[i]] += best * (rest - (sum - best)) * s[i];
     }
 }
 
