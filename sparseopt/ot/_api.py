@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -210,7 +211,7 @@ def _regularisation(C: np.ndarray, reg: float | None, relative: bool) -> float:
     if not relative:
         return float(reg)
     span = float(C.max()) - float(C.min())
-    return float(reg) * span if 0 < span < math.inf else float(reg)
+    return float(reg) * min(span, sys.float_info.max) if span > 0 else float(reg)
 
 
 def _start(problem: Problem, data: tuple, init: Any, tol: float) -> Run:
@@ -298,12 +299,12 @@ def expand(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Potentials of all the caller's rows and columns, with mean(g) = 0."""
     m = p.shape[1]
-    pair = [p.unit * (d.f + p.reg * math.log(p.mass)), p.unit * d.g[:m]]
+    pair = [d.f + p.reg * math.log(p.mass), d.g[:m]]
     if p.transposed:
         pair = pair[::-1]
     keep = p.keep[::-1] if p.transposed else p.keep
     shift = pair[1].mean()
-    f, g = pair[0] + shift, pair[1] - shift
+    f, g = p.unit * (pair[0] + shift), p.unit * (pair[1] - shift)
     if keep[0] is None and keep[1] is None:
         return f, g
     full_f, full_g = np.empty(C.shape[0]), np.empty(C.shape[1])

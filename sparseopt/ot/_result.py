@@ -16,6 +16,7 @@ from sparseopt.ot._certificate import entropic_gap
 
 # Entries of the plan that are held at once when it is made in pieces.
 _CHUNK = 4_000_000
+_HUGE = 1e290
 # Entries below this share of their row are left out of `sparse_plan`.
 _NEGLIGIBLE = 1e-17
 
@@ -99,11 +100,14 @@ class OTResult(Result):
         f, g = self.potentials
         f = np.where(a > 0, f, -np.inf)
         g = np.where(b > 0, g, -np.inf)
+        reg, unit = self.reg, 1.0
+        if reg > _HUGE:  # differences of costs could overflow
+            f, g, reg, unit = f / reg, g / reg, 1.0, reg
         step = max(1, _CHUNK // C.shape[1])
         for start in range(0, C.shape[0], step):
             part = slice(start, start + step)
             # the order that loses least: potentials and cost cancel first
-            yield part, (f[part, None] + (g - C[part])) / self.reg
+            yield part, (f[part, None] + (g - C[part] / unit)) / reg
 
     @cached_property
     def plan(self) -> np.ndarray:

@@ -67,8 +67,14 @@ def _recomputed(result, C, a, b):
     entropy = (plan[positive] * log_plan[positive]).sum()
     product = np.outer(a, b)[positive] / mass
     divergence = entropy - (plan[positive] * np.log(product)).sum()
-    rounded = _rounded(plan, a, b)
-    lower = a[rows] @ (C[rows][:, columns] - g[columns]).min(axis=1) + b @ g
+    # bounds of the two sides; the solver takes that whose rows it eliminated
+    inner, f, g = C[kept], f[rows], g[columns]
+    other = _rounded(plan.T, b, a).T
+    sides = [
+        (a[rows] @ (inner - g).min(axis=1) + b[columns] @ g, _rounded(plan, a, b)),
+        (a[rows] @ f + b[columns] @ (inner.T - f).min(axis=1), other),
+    ]
+    lower, rounded = min(sides, key=lambda side: abs(side[0] - result.lower_bound))
     return SimpleNamespace(
         plan=plan,
         rounded=rounded,
