@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from sparseopt._core._arrays import as_distribution
 from sparseopt._core._params import Boolean, Interval, Options, check_params
 from sparseopt.ot._api import solve
 
@@ -145,7 +146,8 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
         Xs : array-like of shape (n_source, n_features)
             Source samples.
         y : array-like of shape (n_source,), optional
-            Labels of the source; used only with `yt`.
+            Labels of the source; used only with `yt`.  Two-dimensional and without `Xt`
+            it is taken for the target samples: ``fit(Xs, Xt)``.
         Xt : array-like of shape (n_target, n_features), optional
             Target samples; the source if not given.
         yt : array-like of shape (n_target,), optional
@@ -162,12 +164,16 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
         check_params(type(self), _CONSTRAINTS, self.get_params(deep=False))
         kinds = [np.float64, np.float32]
         Xs = validate_data(self, Xs, dtype=kinds)
+        if Xt is None and np.asarray(y).ndim == 2:
+            Xt, y = y, None
         Xt = Xs if Xt is None else self._check(Xt, "Xt", Xs.dtype)
+        mu_s = as_distribution(mu_s, Xs.shape[0], "mu_s")
+        mu_t = as_distribution(mu_t, Xt.shape[0], "mu_t")
         cost = self._distances(Xs, Xt)
         # a scale of zero: all points coincide and any plan is optimal
         self.scale_ = self._scale(cost) or 1.0
         cost /= self.scale_
-        self._penalise(cost, y, yt)
+        self._limited = self._penalise(cost, y, yt)
         result = solve(
             cost, mu_s, mu_t, self.reg, method=self.method, tol=self.tol,
             max_iter=self.max_iter, max_time=self.max_time, verbose=self.verbose,
@@ -197,7 +203,10 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
         Xs = validate_data(self, Xs, dtype=[np.float64, np.float32], reset=False)
         if self.out_of_sample == "nearest":
             return self._nearest(Xs, self.Xs_, self.result_.a_to_b(self.Xt_))
-        return self._softmin(Xs, self.Xt_, self.potentials_[1], self.mu_t_, self.Xt_)
+        out = self._softmin(Xs, self.Xt_, self.potentials_[1], self.mu_t_, self.Xt_)
+        if self._limited and np.array_equal(Xs, self.Xs_):
+            return self._mapped(out, self.mu_s_, self.result_.a_to_b(self.Xt_))
+        return out
 
     def inverse_transform(self, Xt: Any) -> np.ndarray:
         """Map target points into the source.
@@ -216,7 +225,10 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
         Xt = self._check(Xt, "Xt", self.Xt_.dtype)
         if self.out_of_sample == "nearest":
             return self._nearest(Xt, self.Xt_, self.result_.b_to_a(self.Xs_))
-        return self._softmin(Xt, self.Xs_, self.potentials_[0], self.mu_s_, self.Xs_)
+        out = self._softmin(Xt, self.Xs_, self.potentials_[0], self.mu_s_, self.Xs_)
+        if self._limited and np.array_equal(Xt, self.Xt_):
+            return self._mapped(out, self.mu_t_, self.result_.b_to_a(self.Xs_))
+        return out
 
     def transform_labels(self, ys: Any) -> np.ndarray:
         """Give target points the label that sends them most mass.
@@ -260,9 +272,9 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
     def _distances(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
         return cdist(X, Y, self.metric).astype(X.dtype, copy=False)
 
-    def _penalise(self, cost: np.ndarray, y: Any, yt: Any) -> None:
+    def _penalise(self, cost: np.ndarray, y: Any, yt: Any) -> bool:
         if y is None or yt is None or self.limit_max is None:
-            return
+            return False
         y = check_array(y, ensure_2d=False, dtype=None)
         yt = check_array(yt, ensure_2d=False, dtype=None)
         if (y.shape[0], yt.shape[0]) != cost.shape:
@@ -272,6 +284,12 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
             )
         differ = (y[:, None] != yt[None, :]) & (y[:, None] != -1) & (yt[None, :] != -1)
         cost[differ] = self.limit_max * cost.max()
+        return True
+
+    @staticmethod
+    def _mapped(out: np.ndarray, mass: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """Images by the plan, which knows the labels, of fitted points with mass."""
+        return np.where(mass[:, None] > 0, images, out)
 
     def _softmin(
         self,

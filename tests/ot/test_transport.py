@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sparseopt import ot
+from sparseopt.exceptions import ConvergenceWarning
 from sparseopt.ot import SinkhornTransport
 
 
@@ -195,3 +196,55 @@ def test_feature_names(clouds):
     model = SinkhornTransport(0.1).fit(Xs, Xt=Xt)
     assert list(model.feature_names_in_) == ["a", "b", "c"]
     assert model.transform(Xs).shape == (40, 3)
+
+
+def test_target_as_second_argument(clouds):
+    Xs, Xt = clouds
+    model = SinkhornTransport(0.05).fit(Xs, Xt)
+    wanted = SinkhornTransport(0.05).fit(Xs, Xt=Xt)
+    np.testing.assert_array_equal(model.coupling_, wanted.coupling_)
+    with pytest.raises(ValueError, match=r"'Xt'.*3 features.*Got 2"):
+        SinkhornTransport().fit(Xs, Xt[:, :2])
+
+
+@pytest.mark.parametrize("labels", [np.arange(30) % 2, np.array(["x", "y"] * 15)])
+def test_labelled_points_follow_the_plan(labels):
+    """The formula for new points knows no labels; fitted points have their own rows."""
+    rng = np.random.default_rng(4)
+    Xs, Xt = rng.normal(size=(30, 2)), rng.normal(size=(30, 2))
+    model = SinkhornTransport(1e-2, tol=1e-12).fit(Xs, labels, Xt, labels[::-1])
+    rows = model.coupling_ / model.coupling_.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.transform(Xs), rows @ Xt, atol=1e-9)
+    columns = model.coupling_ / model.coupling_.sum(axis=0)
+    np.testing.assert_allclose(model.inverse_transform(Xt), columns.T @ Xs, atol=1e-9)
+    assert np.abs(model.transform(Xs[:1]) - rows[:1] @ Xt).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["mu_s", "mu_t"])
+def test_bad_masses_are_named(clouds, name):
+    Xs, Xt = clouds
+    n = len(Xs) if name == "mu_s" else len(Xt)
+    cases = [(np.ones(3), f"length {n}. Got length 3"), (-np.ones(n), "negative")]
+    for masses, text in cases:
+        with pytest.raises(ValueError, match=f"'{name}'.*{text}"):
+            SinkhornTransport().fit(Xs, Xt=Xt, **{name: masses})
+
+
+def test_clone_and_parameters(clouds):
+    Xs, Xt = clouds
+    model = SinkhornTransport(0.3, norm=None, max_iter=7, out_of_sample="nearest")
+    twin = clone(model.fit(Xs * 1e-3, Xt=Xt * 1e-3))
+    assert twin.get_params() == model.get_params()
+    assert not hasattr(twin, "coupling_")
+
+
+def test_limits_reach_the_solver(clouds):
+    Xs, Xt = clouds
+    model = SinkhornTransport(1e-4, method="sinkhorn", max_iter=2)
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        model.fit(Xs, Xt=Xt)
+    assert model.n_iter_ == 2
+    seen = []
+    model = SinkhornTransport(1e-4, callback=lambda state: seen.append(state.n_iter))
+    model.fit(Xs, Xt=Xt)
+    assert seen == list(range(1, model.n_iter_ + 1))
