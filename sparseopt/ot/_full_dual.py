@@ -20,12 +20,13 @@ class FullDual:
         p = problem
         n, m = p.shape
         self.problem, self.z = p, z
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # a trial step too long has the value -inf
             self.plan = np.exp((z[:n, None] + (z[n:] - p.C)) / p.reg)
-        self.rows, self.columns = self.plan.sum(axis=1), self.plan.sum(axis=0)
-        self.gradient = np.concatenate([p.a - self.rows, p.b[:m] - self.columns])
-        self.err = float(np.abs(self.gradient).sum())
-        self.value = float(p.a @ z[:n] + p.b[:m] @ z[n:] - p.reg * self.rows.sum())
+            self.rows, self.columns = self.plan.sum(axis=1), self.plan.sum(axis=0)
+            self.gradient = np.concatenate([p.a - self.rows, p.b[:m] - self.columns])
+            self.err = float(np.abs(self.gradient).sum())
+            mass = p.reg * self.rows.sum()
+        self.value = float(p.a @ z[:n] + p.b[:m] @ z[n:] - mass)
 
     def hessian(self, kept: sparse.sparray) -> sparse.csr_array:
         """``-reg`` times the Hessian with the plan's block thinned to `kept`."""

@@ -31,8 +31,9 @@ def solve_ssns(run: Run) -> Status:
     run.sinkhorn_pass(run.dense, p.reg, fast=False)
     point = FullDual(p, np.concatenate([run.duals.f, run.duals.g[:m]]))
     shift, rejected = 1.0, 0
-    # the published shift is added to the Hessian itself, for costs of range one
-    unit = p.reg / p.span if p.span > 0 else 1.0
+    # the published shift is added to the Hessian itself, for costs of range one; beyond
+    # that range it would leave no step
+    unit = p.reg / max(p.reg, p.span)
     while point.err > run.tol:
         norm = float(np.linalg.norm(point.gradient))
         kept = _thinned(point.plan, _DELTA * norm)
