@@ -37,6 +37,7 @@ def solve_auto(run: Run) -> Status:
     while True:
         last = reg == p.reg
         _predict(run, plan, reg, trail)
+        run.duals.recentre(p.shape[1])
         plan = _warm(run, plan, reg, last)
         steps = _LAST_STEPS if last else _LEVEL_STEPS
         target = 0.5 * run.tol if last else _WARM_ERROR
@@ -164,6 +165,7 @@ def _finish(run: Run, plan) -> Status:
         target = run.tol * 0.5 * 0.3**attempt
         if run.duals.err > target or attempt:
             plan, _ = newton(run, plan, p.reg, target, _LAST_STEPS)
+        run.duals.recentre(p.shape[1])
         run.dense.evaluate(run.duals, p.reg)
         run.record(p.reg, run.dense.nnz)
         if run.duals.err <= run.tol:

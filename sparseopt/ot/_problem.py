@@ -83,6 +83,7 @@ def make_problem(
     span, unit = high - low, 1.0
     if not (span == 0 or _SMALL < span) or not max(-low, high) < _LARGE:
         unit = max(-low, high) if not math.isfinite(span) else max(span, -low, high)
+        unit = max(unit, reg / _LARGE)  # beyond that the cost does not count
         C = (C / unit).astype(np.float64)
         low, high = float(C.min()), float(C.max())
         span = high - low
@@ -151,6 +152,7 @@ class Duals:
         duals = cls(np.zeros(n), np.zeros(problem.padded))
         if init is not None:
             duals.f[:], duals.g[:m] = init
+            duals.recentre(m)
         return duals
 
     def copy(self) -> Duals:
@@ -169,6 +171,12 @@ class Duals:
         self.reg = reg
         self.err = float(np.abs(self.c[:m] - problem.b[:m]).sum())
         self.value = float(problem.a @ self.f + problem.b @ self.g)
+
+    def recentre(self, m: int) -> None:
+        """Move a constant, which would cost digits, from `g` to `f`."""
+        shift = np.median(self.g[:m])
+        self.g[:m] -= shift
+        self.f += shift
 
     def scale_columns(self, problem: Problem, reg: float, floor: float) -> None:
         """Update columns, ``g += reg log(b / c)``; `c` is known down to `floor`."""
