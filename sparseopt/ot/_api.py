@@ -27,6 +27,8 @@ _METHODS = {
     "sns": solve_sns,
     "ssns": solve_ssns,
 }
+# Share of the total below which a mass counts as none: plan entries could underflow.
+_NO_MASS = 1e-290
 _MAX_ITER = {"auto": 2000, "sinkhorn": 100_000, "sns": 1000, "ssns": 1000}
 
 
@@ -164,7 +166,7 @@ def solve(
     a, b = _marginals(C, a, b)
     reg = _regularisation(C, reg, reg_relative)
     single = C.dtype == np.float32
-    tol = tol or (1e-5 if single else 1e-9)
+    tol = max(tol or (1e-5 if single else 1e-9), sys.float_info.min)
     problem = make_problem(C, a, b, reg, n_threads)
     run = _start(problem, (C, a, b), init, tol)
     run.options = {"n_sinkhorn": n_sinkhorn, "density": density}
@@ -199,7 +201,8 @@ def _marginals(C: np.ndarray, a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
             f"{mass_a:.10g} and {mass_b:.10g}; normalise them, since unbalanced "
             "transport is not supported."
         )
-    return a, b * (mass_a / mass_b)
+    a, b = (np.where(w < _NO_MASS * mass_a, 0.0, w) for w in (a, b * (mass_a / mass_b)))
+    return a, b
 
 
 def _regularisation(C: np.ndarray, reg: float | None, relative: bool) -> float:
@@ -260,12 +263,15 @@ def _result(
     run: Run, status: Status, C: np.ndarray, a: np.ndarray, b: np.ndarray, reg: float
 ) -> OTResult:
     p = run.problem
-    if run.dense.at is not run.duals or run.duals.reg != p.reg:
+    current = run.dense.at is run.duals and run.duals.reg == p.reg
+    if not current or status is Status.INTERRUPTED:  # perhaps within an update
         run.dense.evaluate(run.duals, p.reg)
     if not math.isfinite(run.duals.err):
         status = Status.NUMERICAL_FAILURE
     elif run.duals.err <= run.tol and status in _REACHED:
         status = Status.CONVERGED
+    elif run.duals.err > run.tol and status is Status.CONVERGED:
+        status = Status.PRECISION  # another order of sums made the difference
     proof = certify(run)
     f, g = expand(p, run.duals, C, a, b)
     return OTResult(
@@ -304,7 +310,13 @@ def expand(
         pair = pair[::-1]
     keep = p.keep[::-1] if p.transposed else p.keep
     shift = pair[1].mean()
-    f, g = p.unit * (pair[0] + shift), p.unit * (pair[1] - shift)
+    with np.errstate(over="ignore"):
+        f, g = p.unit * (pair[0] + shift), p.unit * (pair[1] - shift)
+    if p.unit > 1 and (np.isinf(f).any() or np.isinf(g).any()):
+        raise ValueError(
+            "The range of the 'C' array is too large for potentials in float64. Got "
+            f"entries up to {p.size * p.unit:.3g}; divide 'C' and 'reg' by a constant."
+        )
     if keep[0] is None and keep[1] is None:
         return f, g
     full_f, full_g = np.empty(C.shape[0]), np.empty(C.shape[1])

@@ -69,11 +69,12 @@ def entropic_gap(run_reg: float, plan_rows, a, b) -> float:
     for part, log_plan in plan_rows():
         row[part] = np.exp(log_plan) @ shrink
     rest = np.maximum(a - row, 0.0)
-    scale = 1.0 / missing.sum() if missing.sum() > 0 else 0.0
+    total = missing.sum()
+    refill = missing / total if total > 0 else missing
     divergence = 0.0
     for part, log_plan in plan_rows():
         plan = np.exp(log_plan)
-        rounded = plan * shrink + np.outer(rest[part] * scale, missing)
+        rounded = plan * shrink + np.outer(rest[part], refill)
         with np.errstate(divide="ignore", invalid="ignore"):
             terms = rounded * (np.log(rounded) - log_plan)
         divergence += float(np.where(rounded > 0, terms, 0.0).sum())

@@ -240,7 +240,7 @@ cdef class Laplacian:
     """Newton matrix of the semi-dual, from the blocks with an entry ``P_ij >= tau a_i``.
 
     ``H = sum_i (diag(P_i) - P_i P_i' / s_i) + diag(extra)`` over the kept entries; the mass
-    left out goes to the diagonal, which keeps H above the true matrix.
+    left out, put on the diagonal as `extra`, keeps H positive definite.
 
     Attributes
     ----------

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
-from sparseopt.ot._plans import DensePlan, Support
+from sparseopt.ot._plans import DensePlan, ScaledPlan, Support
 from sparseopt.ot._problem import Duals, Problem
 
 
@@ -64,6 +64,7 @@ class Run:
     def sinkhorn_pass(self, plan: DensePlan | Support, reg: float, fast: bool) -> None:
         """Row update and error at `reg`; the column update is the caller's."""
         plan.evaluate(self.duals, reg, fast)
+        self.dense.n_passes += isinstance(plan, ScaledPlan)
         self.record(reg, plan.nnz)
 
     def fits(self, n_blocks: int) -> bool:
