@@ -274,9 +274,9 @@ def _calibrate_variant(variant, problem, error, target, limit):
             if "raised" in found["info"]:
                 return best
             room = 0.9 * limit / max(found["seconds"], 1e-6)
-            if room < 2 and cap < variant.max_iter:  # stopped by us
+            if room < 1.3 and cap < variant.max_iter:  # stopped by us
                 return best | {"status": "over limit", "seconds": found["seconds"]}
-            if room < 2 or cap == variant.max_iter or found["error"] == last:
+            if room < 1.3 or cap == variant.max_iter or found["error"] == last:
                 break  # stopped by itself: ask for more
             last, cap = found["error"], int(min(variant.max_iter, room * cap))
     return best
