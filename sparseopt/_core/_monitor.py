@@ -28,7 +28,7 @@ _HINTS = {
     Status.MAX_ITER: "increase max_iter or tol",
     Status.TIME_LIMIT: "increase max_time or tol",
     Status.STALLED: "try another method, rescale the problem, or increase tol",
-    Status.PRECISION: "use float64, increase tol, or regularise more",
+    Status.PRECISION: "increase tol or regularise more",
     Status.INFEASIBLE: "check the input data",
     Status.NUMERICAL_FAILURE: "rescale the problem, regularise more, or use float64",
     Status.INTERRUPTED: "let it run on from this result",
@@ -245,7 +245,7 @@ class Monitor:
         values["n_iter"] = int(values["n_iter"])
         state = State(values, {**self._lazy, **lazy} if lazy else self._lazy)
         try:
-            return bool(callback(state))
+            return _truth(callback(state))
         except BaseException:
             self.close()
             raise
@@ -323,6 +323,15 @@ def _cells(names: tuple[str, ...], texts: Any) -> Iterator[str]:
 def _number(value: float) -> str:
     short = value.is_integer() and abs(value) < 1e9
     return f"{value:.0f}" if short else f"{value:.3e}"
+
+
+def _truth(answer: Any) -> bool:
+    try:
+        return bool(answer)
+    except ValueError:  # an array
+        raise TypeError(
+            f"The 'callback' must return a bool or None. Got {type(answer).__name__}."
+        ) from None
 
 
 def _read_only(value: Any) -> Any:

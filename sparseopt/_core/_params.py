@@ -56,6 +56,7 @@ class Interval:
     def accepts(self, value: Any) -> bool:
         return (
             self.accepts_type(value)
+            and (self.integer or _fits_float(value))
             and bool(value >= self.left if self.closed_left else value > self.left)
             and bool(value <= self.right if self.closed_right else value < self.right)
         )
@@ -64,6 +65,15 @@ class Interval:
         kind = "an int" if self.integer else "a float"
         opening, closing = "(["[self.closed_left], ")]"[self.closed_right]
         return f"{kind} in {opening}{self.left}, {self.right}{closing}"
+
+
+def _fits_float(value: Any) -> bool:
+    """Whether the value is a float or can become one: ints have no largest."""
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 class Options:

@@ -15,8 +15,8 @@ _LOGGER = logging.getLogger("sparseopt")
 
 
 def write_line(line: str) -> None:
-    """Hand a line to the handlers of logger "sparseopt", else to standard error."""
-    if _LOGGER.handlers:
+    """Hand a line to logger "sparseopt" if it takes it, else to standard error."""
+    if _LOGGER.handlers and _LOGGER.isEnabledFor(logging.INFO):
         _LOGGER.info(line)
     elif sys.stderr is not None:
         print(line, file=sys.stderr, flush=True)

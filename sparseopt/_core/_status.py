@@ -64,12 +64,12 @@ class Status(IntEnum):
     )
     NUMERICAL_FAILURE = (
         7,
-        "A value that is not finite appeared and the last finite iterate was kept; "
+        "A value that is not finite appeared; "
         "rescale the problem, regularise more, or use float64.",
     )
     INTERRUPTED = (
         8,
-        "The run was interrupted from the keyboard; this is the best iterate so far.",
+        "The run was interrupted from the keyboard; this is the last iterate.",
     )
 
     def __new__(cls, value: int, advice: str = "") -> Self:

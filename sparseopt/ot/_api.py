@@ -10,7 +10,14 @@ import numpy as np
 
 from sparseopt._core._arrays import as_distribution, as_matrix, as_vector
 from sparseopt._core._monitor import Monitor
-from sparseopt._core._params import COMMON, Boolean, Interval, Options, validate_params
+from sparseopt._core._params import (
+    COMMON,
+    Boolean,
+    Interval,
+    Options,
+    describe,
+    validate_params,
+)
 from sparseopt._core._status import Status
 from sparseopt.ot._anneal import solve_auto
 from sparseopt.ot._certificate import certify
@@ -29,6 +36,8 @@ _METHODS = {
 }
 # Share of the total below which a mass counts as none: plan entries could underflow.
 _NO_MASS = 1e-290
+# Totals beyond have lost digits, or lose values to overflow.
+_LEAST_MASS = 1e-305
 _MAX_ITER = {"auto": 2000, "sinkhorn": 100_000, "sns": 1000, "ssns": 1000}
 
 
@@ -40,7 +49,6 @@ _MAX_ITER = {"auto": 2000, "sinkhorn": 100_000, "sns": 1000, "ssns": 1000}
         "reg_relative": [Boolean],
         "n_sinkhorn": [Interval(0, None, integer=True)],
         "density": [Interval(0, 1, closed="right"), None],
-        "dtype": [Options("float32", "float64"), type, np.dtype, None],
     }
 )
 def solve(
@@ -71,8 +79,8 @@ def solve(
     ----------
     C : array-like of shape (n, m)
         Cost of moving a unit of mass, finite, of any sign; float32 and float64 are
-        kept, integers become float64.  C and Fortran order are used without a copy;
-        never modified.
+        kept, integers become float64.  C and Fortran order are used without a copy
+        unless some masses are zero or one side is 16 times longer; never modified.
     a : array-like of shape (n,), optional
         Source masses, non-negative; uniform with sum 1 if not given.
     b : array-like of shape (m,), optional
@@ -80,14 +88,16 @@ def solve(
         either is float32), and is rescaled.
     reg : float
         Regularisation in units of C: the literature's epsilon, 1/eta of the SNS paper.
-        Required: there is no sensible default.
+        Required: there is no sensible default.  At least 1e-14 of the largest
+        ``|C|``: subtract the minimum from a cost with a large offset.
     method : {"auto", "sns", "ssns", "sinkhorn"}, default="auto"
         "auto": annealed truncated Newton on the semi-dual with a certified sparse
         support, the fastest and the one that copes with tiny `reg`.  "sns":
         Sinkhorn-Newton-Sparse as published [1]_.  "ssns": safe and sparse Newton [2]_.
         "sinkhorn": log-domain Sinkhorn.
     reg_relative : bool, default=False
-        Whether `reg` is relative to ``max(C) - min(C)``.
+        Whether `reg` is relative to ``max(C) - min(C)``; without effect on a constant
+        cost.
     tol : float, optional
         Bound on the marginal error ``||P 1 - a||_1 + ||P' 1 - b||_1`` relative to the
         mass; 1e-9, or 1e-5 for a float32 cost.
@@ -105,7 +115,8 @@ def solve(
     verbose : int, default=0
         0 silent, 1 progress bar and summary, 2 a line each half second, 3 every line.
     n_threads : int, optional
-        OpenMP threads; all that the process may use if not given.  The result does not
+        OpenMP threads; all that the process may use if not given, -1 for all
+        processors.  The result does not
         depend on it.
     dtype : {"float32", "float64"}, optional
         Type to convert the cost to.  Sums are float64 in any case.
@@ -130,7 +141,8 @@ def solve(
     Warns
     -----
     ConvergenceWarning
-        If `tol` was not reached; the best iterate is returned, with its status.
+        If `tol` was not reached and no callback asked to stop; the last iterate is
+        returned, with its status.
 
     See Also
     --------
@@ -138,7 +150,8 @@ def solve(
 
     Notes
     -----
-    Memory: the cost, and at most a third of it plus 45 MB for the support.  Not for
+    Memory of "auto": the cost, and at most a third of it plus 45 MB for the support.
+    "sinkhorn" stores a second matrix of up to 1 GB, "sns" and "ssns" several.  Not for
     costs that do not fit in memory, unbalanced problems, or exact transport (reg = 0).
 
     References
@@ -195,6 +208,12 @@ def _marginals(C: np.ndarray, a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
     loose = np.float32 in (a.dtype, b.dtype)
     a, b = a.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
     mass_a, mass_b = math.fsum(a), math.fsum(b)
+    for name, mass in (("a", mass_a), ("b", mass_b)):
+        if not _LEAST_MASS < mass < 1 / _LEAST_MASS:
+            raise ValueError(
+                f"The {name!r} array must have a sum between {_LEAST_MASS:g} and "
+                f"{1 / _LEAST_MASS:g}. Got {mass:.3g}; normalise both arrays."
+            )
     if abs(mass_a - mass_b) > (1e-5 if loose else 1e-8) * mass_a:
         raise ValueError(
             "The 'a' and 'b' arrays must have the same sum. Got "
@@ -213,8 +232,13 @@ def _regularisation(C: np.ndarray, reg: float | None, relative: bool) -> float:
         )
     if not relative:
         return float(reg)
-    span = float(C.max()) - float(C.min())
-    return float(reg) * min(span, sys.float_info.max) if span > 0 else float(reg)
+    span = min(float(C.max()) - float(C.min()), sys.float_info.max)
+    if span > 0 and not 0 < float(reg) * span < math.inf:
+        raise ValueError(
+            "The 'reg' parameter of sparseopt.ot.solve times the range of the cost, "
+            f"{span:.3g}, must be a positive float. Got {reg!r}; rescale the cost."
+        )
+    return float(reg) * span if span > 0 else float(reg)
 
 
 def _start(problem: Problem, data: tuple, init: Any, tol: float) -> Run:
@@ -237,7 +261,7 @@ def _initial(problem: Problem, C: np.ndarray, init: Any) -> tuple | None:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise TypeError(
             "The 'init' parameter of sparseopt.ot.solve must be an OTResult, a pair of "
-            f"potentials or None. Got a {type(init).__name__}."
+            f"potentials or None. Got {describe(init)}."
         )
     f = as_vector(pair[0], "init[0]", C.shape[0])
     g = as_vector(pair[1], "init[1]", C.shape[1])
@@ -266,13 +290,14 @@ def _result(
     current = run.dense.at is run.duals and run.duals.reg == p.reg
     if not current or status is Status.INTERRUPTED:  # perhaps within an update
         run.dense.evaluate(run.duals, p.reg)
-    if not math.isfinite(run.duals.err):
-        status = Status.NUMERICAL_FAILURE
-    elif run.duals.err <= run.tol and status in _REACHED:
-        status = Status.CONVERGED
-    elif run.duals.err > run.tol and status is Status.CONVERGED:
-        status = Status.PRECISION  # another order of sums made the difference
     proof = certify(run)
+    error = run.duals.err + proof.row_error
+    if not math.isfinite(error):
+        status = Status.NUMERICAL_FAILURE
+    elif error <= run.tol and status in _REACHED:
+        status = Status.CONVERGED
+    elif error > run.tol and status is Status.CONVERGED:
+        status = Status.PRECISION  # rows are exact only up to the rounding of f
     f, g = expand(p, run.duals, C, a, b)
     return OTResult(
         potentials=(f, g),
@@ -280,7 +305,7 @@ def _result(
         value_linear=proof.value_linear,
         value_entropic=proof.value_entropic,
         lower_bound=proof.lower_bound,
-        marginal_error=run.duals.err,
+        marginal_error=error,
         reg=reg,
         n_newton=run.n_newton,
         n_cg=run.n_cg,
@@ -288,7 +313,7 @@ def _result(
         status=status,
         n_iter=run.n_iter,
         objective=proof.value_entropic,
-        residual=run.duals.err,
+        residual=error,
         gap=proof.gap,
         history=run.monitor.history(),
         elapsed=run.monitor.elapsed,
@@ -305,7 +330,9 @@ def expand(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Potentials of all the caller's rows and columns, with mean(g) = 0."""
     m = p.shape[1]
-    pair = [d.f + p.reg * math.log(p.mass), d.g[:m]]
+    # before the first pass no reg belongs to the potentials
+    reg = d.reg if math.isfinite(d.reg) else p.reg
+    pair = [d.f + reg * math.log(p.mass), d.g[:m]]
     if p.transposed:
         pair = pair[::-1]
     keep = p.keep[::-1] if p.transposed else p.keep

@@ -20,6 +20,7 @@ class Certificate:
     value_entropic: float
     lower_bound: float
     gap: float
+    row_error: float  # ||P 1 - a||_1, relative to the mass
 
 
 def certify(run: Run) -> Certificate:
@@ -37,7 +38,7 @@ def certify(run: Run) -> Certificate:
     rows = _kernels.certificate(
         p.C, 1 / p.reg, d.f, d.g, shrink, missing, p.rows, p.n_threads
     )
-    kept, linear, shrunk, refill, transform = rows.T
+    kept, linear, shrunk, refill, transform, sums = rows.T
     rest = np.maximum(p.a - kept, 0.0)
     total = missing.sum()
     rounded = shrunk.sum() + (rest @ refill / total if total > 0 else 0.0)
@@ -51,6 +52,7 @@ def certify(run: Run) -> Certificate:
         value_entropic=float(scale * (dual + p.reg * (log_mass - 1.0) * c.sum())),
         lower_bound=float(scale * lower),
         gap=float(max(scale * (rounded - lower), 0.0)),
+        row_error=float(np.abs(sums - p.a).sum()),
     )
 
 

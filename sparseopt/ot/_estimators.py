@@ -270,7 +270,14 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
         return X
 
     def _distances(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-        return cdist(X, Y, self.metric).astype(X.dtype, copy=False)
+        with np.errstate(over="ignore"):
+            cost = cdist(X, Y, self.metric).astype(X.dtype, copy=False)
+        if not np.isfinite(cost.sum()) and not np.isfinite(cost).all():
+            raise ValueError(
+                f"The {self.metric!r} distances between the samples overflow; "
+                "scale the features."
+            )
+        return cost
 
     def _penalise(self, cost: np.ndarray, y: Any, yt: Any) -> bool:
         if y is None or yt is None or self.limit_max is None:
@@ -308,7 +315,7 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
             part = slice(start, start + step)
             logits = potential - self._distances(X[part], points) / self.scale_
             logits -= logits.max(axis=1, keepdims=True)
-            weights = np.exp(logits / self.reg)
+            weights = np.exp(logits / self.result_.reg)
             weights /= weights.sum(axis=1, keepdims=True)
             out[part] = weights @ images
         return out

@@ -38,9 +38,6 @@ def scaling_pass(
     rows: np.ndarray,
     n_threads: int,
 ) -> None: ...
-def cmin(
-    C: np.ndarray, g: np.ndarray, f: np.ndarray, rows: np.ndarray, n_threads: int
-) -> None: ...
 def certificate(
     C: np.ndarray,
     inv_eps: float,

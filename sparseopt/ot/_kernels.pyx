@@ -107,24 +107,12 @@ def scaling_pass(const double[:, ::1] K, const double[::1] a, const double[::1] 
         add_blocks(&acc[0, 0], nb, mp, &c[0])
 
 
-def cmin(const real[:, ::1] C, const double[::1] g, double[::1] f, const int64_t[::1] rows,
-         int n_threads):
-    """c-transform ``f_i = min_j C_ij - g_j``."""
-    cdef int64_t m = C.shape[1]
-    cdef int nb = <int>rows.shape[0] - 1, b
-    for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1, nogil=True):
-        if real is double:
-            T.cmin_d(&C[0, 0], m, rows[b], rows[b + 1], m, &g[0], &f[0])
-        else:
-            T.cmin_s(&C[0, 0], m, rows[b], rows[b + 1], m, &g[0], &f[0])
-
-
 def certificate(const real[:, ::1] C, double inv_eps, const double[::1] f, const double[::1] g,
                 const double[::1] y, const double[::1] z, const int64_t[::1] rows, int n_threads):
-    """Row sums (n, 5) of ``P y, C P, C P y, C z`` and the c-transform."""
+    """Rows (n, 6): sums of ``P y, C P, C P y, C z``, the c-transform, sum of ``P``."""
     cdef int64_t m = C.shape[1]
     cdef int nb = <int>rows.shape[0] - 1, b
-    out_array = np.empty((C.shape[0], 5))
+    out_array = np.empty((C.shape[0], 6))
     cdef double[:, ::1] out = out_array
     for b in prange(nb, num_threads=n_threads, schedule="dynamic", chunksize=1, nogil=True):
         if real is double:

@@ -77,8 +77,6 @@ def make_problem(
     if transposed:
         C, a, b, keep = C.T, b, a, (keep[1], keep[0])
     C = np.ascontiguousarray(C)
-    if not C.flags.aligned or C.dtype.byteorder not in "=|":
-        C = C.astype(C.dtype.newbyteorder("="))
     low, high = float(C.min()), float(C.max())
     span, unit = high - low, 1.0
     if not (span == 0 or _SMALL < span) or not max(-low, high) < _LARGE:
@@ -91,8 +89,9 @@ def make_problem(
     if reg < _RESOLVED * size:
         raise ValueError(
             "The 'reg' parameter of sparseopt.ot.solve must be at least "
-            f"{_RESOLVED * size * unit:.3g}, {_RESOLVED:g} of the largest cost: below "
-            f"that float64 cannot hold the potentials. Got {reg * unit:.3g}."
+            f"{_RESOLVED * size * unit!r}, {_RESOLVED:g} of the largest cost: below "
+            f"that float64 cannot hold the potentials. Got {reg * unit!r}; subtract "
+            "the minimum from a cost with a large offset, or regularise more."
         )
     n, m = C.shape
     threads = effective_n_threads(n_threads, n * m * 0.1e-9)

@@ -225,5 +225,5 @@ static void matvec(int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *bl
 const so_ot_table SO_CAT(so_ot_table, SO_ISA) = {
     SO_STR(SO_ISA), pass_d, pass_s, cert_d, cert_s, hv_d, hv_s, plan_d,
     plan_s, scale, count_d, count_s, fill_d, fill_s,
-    cmin_d, cmin_s, eval_d, eval_s, hess_count, hess_fill, refine, matvec, dot, cg_step,
+    eval_d, eval_s, hess_count, hess_fill, refine, matvec, dot, cg_step,
 };

@@ -34,8 +34,8 @@ typedef struct {
      * (relative error 1e-6), which is enough for warm starts at half the time */
     void (*pass_d)(SO_DENSE_ARGS(double));
     void (*pass_s)(SO_DENSE_ARGS(float));
-    /* certificate of the plan at (f, g), five numbers a row: sum_j of P y, C P, C P y and C z,
-     * and min_j C_ij - g_j */
+    /* certificate of the plan at (f, g), six numbers a row: sum_j of P y, C P, C P y and C z,
+     * min_j C_ij - g_j, and sum_j P */
     void (*cert_d)(const double *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m, double inv_eps,
                    const double *f, const double *g, const double *y, const double *z, double *out);
     void (*cert_s)(const float *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m, double inv_eps,
@@ -60,11 +60,6 @@ typedef struct {
     void (*count_s)(SO_COUNT_ARGS(float));
     void (*fill_d)(SO_FILL_ARGS(double));
     void (*fill_s)(SO_FILL_ARGS(float));
-    /* c-transform: f_i = min_j C_ij - g_j */
-    void (*cmin_d)(const double *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m,
-                   const double *g, double *f);
-    void (*cmin_s)(const float *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m,
-                   const double *g, double *f);
     /* pass on the support; E receives the plan entries */
     void (*eval_d)(const double *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m,
                    const int64_t *ptr, const int32_t *blk, double inv_eps, const double *loga,

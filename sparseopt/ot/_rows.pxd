@@ -33,10 +33,6 @@ cdef extern from "_rows.h" nogil:
                        const double*, const double*, const int64_t*, int32_t*) noexcept nogil
         void (*fill_s)(const float*, int64_t, int64_t, int64_t, int64_t, const double*,
                        const double*, const double*, const int64_t*, int32_t*) noexcept nogil
-        void (*cmin_d)(const double*, int64_t, int64_t, int64_t, int64_t, const double*,
-                       double*) noexcept nogil
-        void (*cmin_s)(const float*, int64_t, int64_t, int64_t, int64_t, const double*,
-                       double*) noexcept nogil
         void (*eval_d)(const double*, int64_t, int64_t, int64_t, int64_t, const int64_t*,
                        const int32_t*, double, const double*, const double*, double*,
                        const double*, double*, double*) noexcept nogil

@@ -119,13 +119,6 @@ static void SO_N(pass)(SO_DENSE_ARGS(SO_T))
     }
 }
 
-static void SO_N(cmin)(const SO_T *C, int64_t ldc, int64_t i0, int64_t i1, int64_t m,
-                       const double *g, double *f)
-{
-    for (int64_t i = i0; i < i1; i++)
-        f[i] = -SO_N(row_max)(C + i * ldc, g, m);
-}
-
 static inline int SO_N(block_hit)(const SO_T *restrict C, const double *restrict g, double thr)
 {
     int hit = 0;
@@ -263,24 +256,26 @@ static void SO_N(cert)(const SO_T *C, int64_t ldc, int64_t i0, int64_t i1, int64
 {
     for (int64_t i = i0; i < i1; i++) {
         const SO_T *restrict row = C + i * ldc;
-        double py = 0.0, cp = 0.0, cpy = 0.0, cz = 0.0, mn = INFINITY;
-#pragma omp simd reduction(+ : py, cp, cpy, cz) reduction(min : mn)
+        double py = 0.0, cp = 0.0, cpy = 0.0, cz = 0.0, ps = 0.0, mn = INFINITY;
+#pragma omp simd reduction(+ : py, cp, cpy, cz, ps) reduction(min : mn)
         for (int64_t j = 0; j < m; j++) {
             double v = (double)row[j], h = v - g[j];
             double p = so_expz((f[i] - h) * inv_eps);
             double q = p * y[j];
             py += q;
+            ps += p;
             cp += v * p;
             cpy += v * q;
             cz += v * z[j];
             mn = h < mn ? h : mn;
         }
-        double *o = out + 5 * i;
+        double *o = out + 6 * i;
         o[0] = py;
         o[1] = cp;
         o[2] = cpy;
         o[3] = cz;
         o[4] = mn;
+        o[5] = ps;
     }
 }
 

@@ -154,7 +154,9 @@ def test_no_bar_without_a_terminal(plain, clock, capsys):
 
 def test_no_bar_beside_a_logger(terminal, plain, clock, monkeypatch):
     messages = []
-    logger = SimpleNamespace(handlers=[1], info=messages.append)
+    logger = SimpleNamespace(
+        handlers=[1], info=messages.append, isEnabledFor=lambda level: True
+    )
     monkeypatch.setattr(_progress, "_LOGGER", logger)
     _run(clock, [1.0, 0.1])
     assert terminal.read() == ""

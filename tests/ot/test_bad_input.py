@@ -62,6 +62,9 @@ PARAMETERS = [
     ("tol", -1.0, ValueError, "'tol'.*Got -1"),
     ("tol", NAN, ValueError, "'tol'.*nan"),
     ("tol", "small", TypeError, "'tol'"),
+    ("tol", 10**400, ValueError, "'tol'.*100000"),
+    ("reg", 10**400, ValueError, "'reg'.*100000"),
+    ("callback", lambda state: np.ones(3), TypeError, "'callback'.*bool.*ndarray"),
     ("max_iter", 0, ValueError, "'max_iter'.*Got 0"),
     ("max_iter", 2.5, TypeError, "'max_iter'.*int.*2.5"),
     ("max_time", 0, ValueError, "'max_time'"),
@@ -181,3 +184,25 @@ def test_inputs_are_never_modified():
         result.plan[:] = 0
     for mine, theirs in zip(kept, (C, a, b), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_relative_reg_that_overflows():
+    with pytest.raises(ValueError, match=r"'reg'.*range of the cost.*1e\+308"):
+        ot.solve(C3 * 1e10, reg=1e308, reg_relative=True)
+
+
+@pytest.mark.parametrize("mass", [5e-324, 1e-306, 1e306])
+def test_total_mass_that_float64_cannot_share_out(mass):
+    w = np.full(3, mass)
+    with pytest.raises(ValueError, match=r"'a'.*sum between.*normalise"):
+        ot.solve(C3, w, w, reg=0.1)
+
+
+def test_error_counts_rows_too():
+    C = np.random.default_rng(0).random((20, 30))
+    for reg in (1e-7, 1e-8):
+        result = ot.solve(C, reg=reg, tol=1e-8)
+        plan = result.plan
+        error = np.abs(plan.sum(axis=1) - 1 / 20).sum()
+        error += np.abs(plan.sum(axis=0) - 1 / 30).sum()
+        assert error <= 3 * result.marginal_error + 1e-15
