@@ -9,8 +9,9 @@ every marginal error is recomputed from the plan.
 The random assignment problem is the paper's own. MNIST ships with no package, so
 handwritten digits enlarged to 28 x 28 pixels, with ink on a quarter of them, stand in
 for its image pairs; at full scale faces of 25 x 25 pixels are measured beside them,
-without a claim. Pixels of no mass are dropped. Every speed-up is over the library's own Sinkhorn, and so depends on
-how fast an iteration of that is; the table says how fast, beside the published one.
+without a claim. Pixels of no mass are dropped. Every speed-up is over the library's own
+Sinkhorn, and so depends on how fast an iteration of that is; the table says how fast,
+beside the published one.
 
 Reference: Tang, Shavlovsky, Rahmanian, Tardini, Thekumparampil, Xiao and Ying,
 "Accelerating Sinkhorn algorithm with sparse Newton iterations", ICLR 2024,
