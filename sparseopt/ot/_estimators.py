@@ -261,13 +261,14 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
         return float(np.max(cost) if self.norm == "max" else np.median(cost))
 
     def _check(self, X: Any, name: str, dtype: Any) -> np.ndarray:
-        X = check_array(X, dtype=dtype, input_name=name)
-        if X.shape[1] != self.n_features_in_:
+        array = check_array(X, dtype=dtype, input_name=name)
+        if array.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"The {name!r} array must have {self.n_features_in_} features, as the "
-                f"source has. Got {X.shape[1]}."
+                f"source has. Got {array.shape[1]}."
             )
-        return X
+        validate_data(self, X, skip_check_array=True, reset=False)  # names of columns
+        return array
 
     def _distances(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
@@ -280,7 +281,9 @@ class SinkhornTransport(TransformerMixin, BaseEstimator):
         return cost
 
     def _penalise(self, cost: np.ndarray, y: Any, yt: Any) -> bool:
-        if y is None or yt is None or self.limit_max is None:
+        if y is None and yt is not None:
+            raise ValueError("Labels 'yt' of the target need labels 'y' of the source.")
+        if yt is None or self.limit_max is None:
             return False
         y = check_array(y, ensure_2d=False, dtype=None)
         yt = check_array(yt, ensure_2d=False, dtype=None)

@@ -180,6 +180,21 @@ def test_bad_data(clouds):
         SinkhornTransport(0.1).fit(Xs, np.zeros(40), Xt, np.zeros(3))
 
 
+def test_target_labels_alone(clouds):
+    Xs, Xt = clouds
+    with pytest.raises(ValueError, match=r"'yt'.*'y'"):
+        SinkhornTransport(0.1).fit(Xs, Xt=Xt, yt=np.zeros(55))
+
+
+def test_overflowing_features(clouds):
+    Xs, Xt = clouds
+    with pytest.raises(ValueError, match=r"'sqeuclidean' distances.*overflow"):
+        SinkhornTransport(0.1).fit(Xs * 1e200, Xt=Xt)
+    model = SinkhornTransport(0.1).fit(Xs, Xt=Xt)
+    with pytest.raises(ValueError, match=r"distances.*overflow"):
+        model.transform(Xs * 1e200)
+
+
 def test_fitted_samples_are_copies(clouds):
     Xs, Xt = clouds
     kept = Xs.copy()
@@ -196,6 +211,8 @@ def test_feature_names(clouds):
     model = SinkhornTransport(0.1).fit(Xs, Xt=Xt)
     assert list(model.feature_names_in_) == ["a", "b", "c"]
     assert model.transform(Xs).shape == (40, 3)
+    with pytest.raises(ValueError, match="feature names"):
+        SinkhornTransport(0.1).fit(Xs, Xt=Xt[["b", "a", "c"]])
 
 
 def test_target_as_second_argument(clouds):
