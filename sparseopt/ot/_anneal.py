@@ -18,7 +18,7 @@ from sparseopt.ot._run import Run
 _FIRST_LEVEL = 1 / 8  # of the range of the cost
 _FACTORS = (4.0, 2.0, 1.4, 1.2)  # level ratios: the next is tried when one fails
 _LARGE_REG = 1e-2  # of the range: Sinkhorn alone may do, and stores the plan
-_WARM_ERROR = 5e-2
+_WARM_ERROR, _STRICT_ERROR = 5e-2, 1e-3  # of levels, at first and after a failure
 _LEVEL_PASSES, _LEVEL_STEPS, _LAST_STEPS = 5, 10, 60
 _REACH = 80.0  # reg units of the next level that a support is cut for
 _SPARSE = 0.5  # a support denser than this does not pay before Newton needs it
@@ -32,18 +32,24 @@ def solve_auto(run: Run) -> Status:
     plan: DensePlan | Support = run.dense
     if run.warm_started and _close(run):
         return _finish(run, plan)
-    reg, rank = _first_level(p), 0
+    reg, rank, warm = _first_level(p), 0, _WARM_ERROR
     trail: list[Duals] = []  # ends of the last two levels that succeeded
     while True:
         last = reg == p.reg
-        _predict(run, plan, reg, trail)
+        _predict(run, plan, reg, trail, warm)
         run.duals.recentre(p.shape[1])
-        plan = _warm(run, plan, reg, last)
+        plan = _warm(run, plan, reg, last, warm)
         steps = _LAST_STEPS if last else _LEVEL_STEPS
-        target = 0.5 * run.tol if last else _WARM_ERROR
+        target = 0.5 * run.tol if last else warm
         ok = run.duals.err <= target
         if not ok and (last or reg < 0.02 * p.span):
             plan, ok = newton(run, plan, reg, target, steps)
+        if not ok and last and trail and warm > _STRICT_ERROR and not _precise(run):
+            # Mass on the wrong side of a gap in the cost can hide below the error of
+            # the levels.  It crosses in a few steps where reg is as large as the gap.
+            run.duals, trail, warm = Duals.start(p, None), [], _STRICT_ERROR
+            plan, reg, rank = run.dense, _first_level(p), 0
+            continue
         if not ok and trail and rank + 1 < len(_FACTORS) and not _precise(run):
             rank += 1
             plan, run.duals, reg = run.dense, trail[-1].copy(), trail[-1].reg
@@ -63,7 +69,7 @@ def _first_level(p) -> float:
     return p.reg * _FACTORS[0] ** levels
 
 
-def _predict(run: Run, plan, reg: float, trail: list[Duals]) -> None:
+def _predict(run: Run, plan, reg: float, trail: list[Duals], warm: float) -> None:
     """Start a level from potentials extrapolated linearly in reg, if that is higher.
 
     Near the limit of small reg the potentials are linear in it.
@@ -73,7 +79,7 @@ def _predict(run: Run, plan, reg: float, trail: list[Duals]) -> None:
     before, now = trail
     slope = (now.g - before.g) / (now.reg - before.reg)
     base, trial = now.copy(), now.moved((reg - now.reg) * slope)
-    width = run.width(_WARM_ERROR)
+    width = run.width(warm)
     for point in (base, trial):
         plan.evaluate(point, reg)
         if not plan.covers(point, reg, width):
@@ -108,7 +114,7 @@ def _cut(run: Run, plan, reg: float, factor: float):
     return plan.refined(run.duals, width)
 
 
-def _warm(run: Run, plan, reg: float, last: bool):
+def _warm(run: Run, plan, reg: float, last: bool, warm: float):
     """Sinkhorn passes until the error allows Newton.
 
     At the last level they go on while they converge faster than Newton would.
@@ -121,7 +127,7 @@ def _warm(run: Run, plan, reg: float, last: bool):
         fast = not (last and run.duals.err < 1e-3)
         run.sinkhorn_pass(plan, reg, fast)
         err, k = run.duals.err, k + 1
-        ready = err <= _WARM_ERROR or k >= _LEVEL_PASSES
+        ready = err <= warm or k >= _LEVEL_PASSES
         if err <= 0.5 * run.tol or (ready and not last):
             return plan
         if last and k > 1:
