@@ -48,8 +48,8 @@ class Pace:
     Where other processes want the processors, each parallel region waits for a thread
     that is not running, for milliseconds.  Kernels of this library give the same bits
     for any number of threads, so the number can follow what is measured: the first call
-    of a kind takes one thread, and where many turn out slower, all kinds take one for a
-    while, longer each time.
+    of a kind takes one thread, and where many turn out slower twice in a row, all kinds
+    take one for a while, longer each time.
 
     Parameters
     ----------
@@ -57,13 +57,14 @@ class Pace:
         The largest number to use.
     """
 
-    _SLOWER, _FIRST_PAUSE, _LONGEST_PAUSE = 1.2, 0.2, 10.0
+    _SLOWER, _STRIKES, _FIRST_PAUSE, _LONGEST_PAUSE = 1.2, 2, 0.1, 10.0
 
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
         self._alone: dict[str, float] = {}  # seconds for a unit of work in one thread
         self._pause = self._FIRST_PAUSE
         self._alone_until = -math.inf
+        self._strikes = 0
 
     def run(
         self,
@@ -84,9 +85,13 @@ class Pace:
         pace = (end - start) / work
         if alone:
             self._alone[kind] = min(pace, self._alone.get(kind, math.inf))
-        elif pace > self._SLOWER * self._alone[kind]:
-            self._alone_until = end + self._pause
-            self._pause = min(2.0 * self._pause, self._LONGEST_PAUSE)
+        elif pace <= self._SLOWER * self._alone[kind]:
+            self._strikes = 0
+        else:
+            self._strikes += 1
+            if self._strikes >= self._STRIKES:
+                self._alone_until = end + self._pause
+                self._pause = min(2.0 * self._pause, self._LONGEST_PAUSE)
         return result
 
 

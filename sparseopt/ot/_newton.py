@@ -17,7 +17,8 @@ _MAX_STEP, _COMPRESS_FROM, _LOG_SCALE = 20.0, 8.0, 6.0
 # the error is below 1e-3.
 _ROOM, _ROOM_LATE = 8.0, 2.0
 _ARMIJO = 1e-4
-_MAX_CG = 500
+# Conjugate-gradient iterations of a step: at first, and when steps cut short get stuck.
+_MAX_CG, _MOST_CG = 500, 16_000
 
 
 def newton(
@@ -30,7 +31,7 @@ def newton(
     """
     plan = covering(run, plan, reg, _next_error(run.duals.err, target))
     plan.evaluate(run.duals, reg)
-    damping, stuck, best = 1.0, 0, run.duals.err
+    damping, stuck, best, max_cg = 1.0, 0, run.duals.err, _MAX_CG
     for _ in range(max_steps):
         if run.duals.err <= target:
             return plan, True
@@ -40,7 +41,8 @@ def newton(
         if _feed(run, reg):
             plan = covering(run, plan, reg, _next_error(run.duals.err, target))
             plan.evaluate(run.duals, reg)
-        trial, step = _step(run, plan, reg, damping)
+        err, n_cg = run.duals.err, run.n_cg
+        trial, step = _step(run, plan, reg, damping, max_cg)
         if trial is None:
             run.duals.scale_columns(run.problem, reg, plan.floor(run.duals, reg))
             plan.evaluate(run.duals, reg)
@@ -52,6 +54,8 @@ def newton(
         run.record(reg, plan.nnz, step)
         stuck = 0 if run.duals.err < 0.9 * best else stuck + 1
         best = min(best, run.duals.err)
+        if run.n_cg - n_cg >= max_cg and run.duals.err > 0.1 * err:
+            max_cg = min(2 * max_cg, _MOST_CG)
         if stuck >= 5 and best <= 10 * run.problem.rounding:
             break
     return plan, run.duals.err <= target
@@ -97,14 +101,16 @@ def covering(run: Run, plan: DensePlan | Support, reg: float, err: float):
     return Support.build(run.problem, run.duals, width, counted)
 
 
-def _step(run: Run, plan, reg: float, damping: float) -> tuple[Duals | None, float]:
+def _step(
+    run: Run, plan, reg: float, damping: float, max_cg: int
+) -> tuple[Duals | None, float]:
     """One globalised step: the accepted point and its length, or None."""
     p, duals = run.problem, run.duals
     m = p.shape[1]
     residual = p.b - duals.c
     shift = damping * min(1e-3 * float(np.linalg.norm(residual)), 1e-6 / m)
     rtol = min(max(duals.err, 1e-10), 0.1)
-    x, n_cg = plan.direction(duals, reg, rtol, shift, _MAX_CG, run.expired)
+    x, n_cg = plan.direction(duals, reg, rtol, shift, max_cg, run.expired)
     run.n_cg += n_cg
     x[:m] -= x[:m].mean()
     slope = float(residual @ x)

@@ -6,6 +6,7 @@ import pickle
 import signal
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -130,6 +131,37 @@ def test_real_interrupt(slow):
     assert_usable(result, slow)
 
 
+def test_time_limit_of_auto():
+    """An answer within about a second, however large the problem."""
+    C = np.random.default_rng(2).random((2500, 2500))
+    start = time.perf_counter()
+    with pytest.warns(ConvergenceWarning, match="max_time"):
+        result = ot.solve(C, reg=1e-6, tol=1e-12, max_time=0.05)
+    assert time.perf_counter() - start < 5  # a hang guard, not a timing
+    assert result.status is Status.TIME_LIMIT
+    assert_usable(result, C)
+
+
+def test_real_interrupt_of_auto():
+    """Wherever it strikes the answer and its error belong together."""
+    C = np.random.default_rng(3).random((1500, 1200))
+    whole = time.perf_counter()
+    assert ot.solve(C, reg=1e-4, tol=1e-10, n_threads=1).converged
+    whole = time.perf_counter() - whole
+    for share in (0.1, 0.3, 0.6):
+        timer = threading.Timer(share * whole, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                result = ot.solve(C, reg=1e-4, tol=1e-10, n_threads=1)
+            timer.join()
+        except KeyboardInterrupt:  # struck after the solver was done, or before
+            continue
+        assert result.status in (Status.INTERRUPTED, Status.CONVERGED)
+        assert_usable(result, C)
+
+
 def test_silent_by_default(cost, capfd):
     ot.solve(cost, reg=1e-3)
     out, err = capfd.readouterr()
@@ -143,6 +175,30 @@ def test_verbose_writes_to_standard_error(cost, capfd):
     lines = [line for line in err.splitlines() if line.strip()]
     assert len(lines) == result.n_iter + 2  # header and summary
     assert "converged" in lines[-1]
+
+
+@pytest.mark.parametrize("verbose", [1, True])
+def test_verbose_one_is_a_summary(cost, capfd, verbose):
+    result = ot.solve(cost, reg=1e-3, verbose=verbose)
+    out, err = capfd.readouterr()
+    (line,) = err.splitlines()  # no bar where there is no terminal
+    assert out == ""
+    assert line.startswith("ot.solve: converged in ")
+    assert f"{result.n_iter} iterations" in line
+    assert "residual" in line and "tol 1e-09" in line
+
+
+def test_verbose_two_prints_at_most_each_half_second(cost, capfd):
+    ot.solve(cost, reg=1e-3, verbose=2)
+    lines = capfd.readouterr().err.splitlines()
+    assert 2 < len(lines) < 10
+    assert "reg" in lines[0] and "nnz" in lines[0]
+
+
+def test_verbose_tells_why_it_stopped(cost, capfd):
+    with pytest.warns(ConvergenceWarning):
+        ot.solve(cost, reg=1e-4, verbose=1, max_iter=3)
+    assert "max_iter in 3 iterations" in capfd.readouterr().err
 
 
 def test_history_tells_the_run(cost):

@@ -4,10 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparseopt import Status, ot
+from sparseopt.exceptions import ConvergenceWarning
 
 
 @st.composite
@@ -81,3 +82,56 @@ def test_transposed(problem):
     plan = ot.solve(C, a, b, reg, tol=1e-11).plan
     turned = ot.solve(C.T, b, a, reg, tol=1e-11).plan
     np.testing.assert_allclose(turned.T, plan, atol=1e-9)
+
+
+@settings(max_examples=25)
+@given(problems())
+@pytest.mark.parametrize("method", ["sns", "ssns"])
+def test_published_methods_are_honest(method, problem):
+    """They need not converge, but never raise, warn of overflow or claim too much."""
+    C, a, b, reg = problem
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        result = ot.solve(C, a, b, reg, method=method, max_iter=80, n_threads=1)
+    plan = result.plan
+    assert np.isfinite(plan).all() and (plan >= 0).all()
+    error = np.abs(plan.sum(axis=1) - a).sum() + np.abs(plan.sum(axis=0) - b).sum()
+    assert abs(error - result.marginal_error) < 1e-10
+    assert result.converged == (result.marginal_error <= 1e-9)
+    assert result.lower_bound <= (C * plan).sum() + (error + 1e-9) * np.abs(C).max()
+
+
+@given(problems(), st.integers(0, 2**32 - 1))
+def test_shift_scale_permute(problem, seed):
+    C, a, b, reg = problem
+    rng = np.random.default_rng(seed)
+    (n, m), span = C.shape, np.ptp(C) or 1.0
+    base = ot.solve(C, a, b, reg, tol=1e-11, n_threads=1)
+    u, v = rng.normal(size=(n, 1)) * span, rng.normal(size=m) * span
+    p, q, t = rng.permutation(n), rng.permutation(m), 10.0 ** rng.integers(-3, 4)
+    other = t * (C + u + v)[p][:, q]
+    result = ot.solve(other, a[p], b[q], t * reg, tol=1e-11, n_threads=1)
+    np.testing.assert_allclose(result.plan, base.plan[p][:, q], atol=1e-9)
+    shifted = t * (base.value + a @ u[:, 0] + b @ v)
+    scale = t * (np.abs(C).max() + 10 * span)
+    assert result.value == pytest.approx(shifted, abs=1e-8 * scale)
+
+
+@given(problems())
+def test_single_precision(problem):
+    C, a, b, reg = problem
+    C = C.astype(np.float32)
+    result = ot.solve(C, a, b, reg, tol=1e-10, n_threads=1)
+    wanted = ot.solve(C.astype(np.float64), a, b, reg, tol=1e-10, n_threads=1)
+    assert result.converged
+    assert result.plan.dtype == np.float32
+    np.testing.assert_allclose(result.plan, wanted.plan, rtol=1e-5, atol=1e-8)
+
+
+@given(problems())
+def test_sparse_plan_and_gap(problem):
+    C, a, b, reg = problem
+    result = ot.solve(C, a, b, reg, tol=1e-10, n_threads=1)
+    assert np.abs(result.sparse_plan.toarray() - result.plan).sum() < 1e-8
+    np.testing.assert_allclose(result.sparse_plan.sum(axis=1), a, rtol=1e-13)
+    assert 0 <= result.dual_gap <= 1e-7 * max(reg, np.ptp(C))

@@ -97,3 +97,22 @@ def test_single_precision_cost(make, reg, certify):
     C = p.C.astype(np.float32)
     result = ot.solve(C, p.a, p.b, reg, tol=1e-11, n_threads=1)
     certify(result, C, p.a, p.b, tol=1e-11)
+
+
+@pytest.mark.parametrize("reg", [3e-5, 1e-5])
+def test_groups_that_balance_by_themselves(reg, certify):
+    """Masses 1/600 and 1/750 form groups of equal sums, with links of 1e-12 between.
+
+    The Newton system then takes more iterations of conjugate gradients than it has
+    unknowns.
+    """
+    p = datasets.make_assignment(750, 600, random_state=3)
+    result = ot.solve(p.C, p.a, p.b, reg, n_threads=1)
+    certify(result, p.C, p.a, p.b)
+    assert result.n_newton < 60
+
+
+def test_low_rank_cost(certify):
+    p = datasets.make_assignment(600, rank=3, random_state=5)
+    result = ot.solve(p.C, p.a, p.b, 1e-5, tol=1e-10, n_threads=1)
+    certify(result, p.C, p.a, p.b, tol=1e-10)
