@@ -61,24 +61,36 @@ def entropic_gap(run_reg: float, plan_rows, a, b) -> float:
 
     `plan_rows` yields pairs of a row slice and the logarithms of the plan's entries
     there.  Exact because the rounded plan is feasible and the plan is the dual's.
+    Neither side of the plan need be exact.
     """
     column = np.zeros_like(b)
     row = np.zeros_like(a)
-    for _, log_plan in plan_rows():
-        column += np.exp(log_plan).sum(axis=0)
-    shrink = np.minimum(1.0, b / np.maximum(column, 1e-300))
+    tighten = np.ones_like(a)
+    for part, log_plan in plan_rows():
+        plan = np.exp(log_plan)
+        tighten[part] = _share(a[part], plan.sum(axis=1))
+        column += tighten[part] @ plan
+    shrink = _share(b, column)
     missing = np.maximum(b - column * shrink, 0.0)
     for part, log_plan in plan_rows():
-        row[part] = np.exp(log_plan) @ shrink
+        row[part] = tighten[part] * (np.exp(log_plan) @ shrink)
     rest = np.maximum(a - row, 0.0)
     total = missing.sum()
     refill = missing / total if total > 0 else missing
     divergence = 0.0
     for part, log_plan in plan_rows():
         plan = np.exp(log_plan)
-        rounded = plan * shrink + np.outer(rest[part], refill)
+        kept = tighten[part, None] * plan * shrink
+        rounded = kept + np.outer(rest[part], refill)
         with np.errstate(divide="ignore", invalid="ignore"):
             terms = rounded * (np.log(rounded) - log_plan)
         divergence += float(np.where(rounded > 0, terms, 0.0).sum())
         divergence += float(plan.sum() - rounded.sum())
     return max(run_reg * divergence, 0.0)
+
+
+def _share(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Factors, at most 1, that bring sums down to what is wanted."""
+    with np.errstate(over="ignore"):
+        ratio = np.divide(wanted, found, out=np.ones_like(wanted), where=found > 0)
+    return np.minimum(1.0, ratio)

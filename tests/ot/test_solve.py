@@ -37,6 +37,24 @@ def test_methods_certify_and_agree(method, reg, certify):
     np.testing.assert_allclose(seen.plan, reference.plan, atol=1e-9)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("mass", [1.0, 5.0])
+def test_rough_results_are_certified_too(method, order, mass, certify):
+    """Values, bound and gap are those of the plan at hand, however far it is."""
+    C, a, b = random_problem(16)
+    C, a, b = np.asarray(C, order=order), mass * a, mass * b
+    with pytest.warns(UserWarning, match="did not converge"):
+        result = ot.solve(C, a, b, 0.05, method=method, max_iter=2)
+    seen = certify(result, C, a, b, converged=False)
+    assert result.marginal_error > 1e-3
+    optimum = mass * lp_value(C, a / mass, b / mass)
+    assert result.lower_bound < optimum < result.lower_bound + result.gap
+    np.testing.assert_allclose(seen.rounded.sum(axis=1), a, rtol=1e-12)
+    np.testing.assert_allclose(seen.rounded.sum(axis=0), b, rtol=1e-12)
+    assert result.dual_gap == pytest.approx(seen.dual_gap, rel=1e-9)
+
+
 @pytest.mark.parametrize("reg", [0.3, 0.03, 0.003])
 def test_bounds_bracket_the_linear_program(reg):
     C, a, b = random_problem(1, 20, 15)
@@ -59,6 +77,12 @@ def test_dual_gap_bounds_the_entropic_error():
     dual = rough.history["objective"][-1]
     assert 0 < best.value_entropic - dual <= rough.dual_gap
     assert rough.dual_gap > 1e-6
+    # the other orientation: columns are exact, rows are not
+    with pytest.warns(UserWarning, match="did not converge"):
+        turned = ot.solve(C.T, b, a, 0.05, method="sinkhorn", tol=1e-13, max_iter=3)
+    assert turned.potentials[0].shape == (25,)
+    dual = turned.history["objective"][-1]
+    assert 0 < best.value_entropic - dual <= turned.dual_gap
 
 
 def test_pot_gives_the_same_plan():
