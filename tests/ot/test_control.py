@@ -136,7 +136,7 @@ def test_time_limit_of_auto():
     C = np.random.default_rng(2).random((2500, 2500))
     start = time.perf_counter()
     with pytest.warns(ConvergenceWarning, match="max_time"):
-        result = ot.solve(C, reg=1e-6, tol=1e-12, max_time=0.05)
+        result = ot.solve(C, reg=1e-4, tol=1e-12, max_time=0.05)
     assert time.perf_counter() - start < 5  # a hang guard, not a timing
     assert result.status is Status.TIME_LIMIT
     assert_usable(result, C)

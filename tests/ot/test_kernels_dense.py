@@ -218,6 +218,25 @@ def test_any_number_of_threads(dtype, rng):
             assert np.array_equal(x, y)
 
 
+@pytest.mark.usefixtures("simd")
+def test_sums_over_blocks_of_rows(dtype, rng):
+    """Large enough that the column sums of several blocks are added."""
+    p = _problem(rng, 203, 301, dtype)
+    assert len(p.rows) > 4
+    f, c = _pass(p)
+    wanted_f, wanted_c = _twin_pass(p)
+    np.testing.assert_allclose(f, wanted_f, rtol=0, atol=2e-15)
+    np.testing.assert_allclose(c[:301], wanted_c, rtol=2e-13)
+    plan, y = _twin_plan(p, p.f), np.empty(len(p.g))
+    args = (p.C, p.a, p.inv, p.f, p.g)
+    _kernels.dense_hess_vec(*args, np.abs(p.x), y, p.rows, 1)
+    wanted = plan.T @ ((plan @ np.abs(p.x[:301])) / p.a)
+    np.testing.assert_allclose(y[:301], wanted, rtol=2e-13)
+    u, c, v = np.empty(203), np.empty(len(p.g)), np.exp(p.g)
+    _kernels.scaling_pass(plan, p.a, v, u, c, p.rows, 1)
+    np.testing.assert_allclose(c[:301], plan.T @ u, rtol=2e-13)
+
+
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 10**6), (10**6, 1), (500, 500)])
 def test_row_blocks(n, m):
     rows = _kernels.row_blocks(n, m)

@@ -8,7 +8,7 @@ import pytest
 from sparseopt.ot import _kernels
 
 BLOCK = _kernels.BLOCK
-SIZES = [(n, m) for m in range(1, 71) for n in (1, 6)] + [(40, 130)]
+SIZES = [(n, m) for m in range(1, 71) for n in (1, 6)] + [(40, 130), (203, 301)]
 
 
 def _problem(rng, n, m, dtype, reg=0.02, width=15.0):

@@ -101,6 +101,22 @@ def test_row_of_equal_halves(mass):
     )
 
 
+def test_sums_over_blocks_of_rows(rng):
+    """Large enough that the sums of several blocks of rows are added."""
+    plan, a = _plan(rng, 600, 40)
+    H, mp = _stored(plan, a, 1e-3)
+    wanted, drop, n_blocks = _twin(plan, a, 1e-3)
+    assert len(_kernels.support_blocks(np.arange(601) * (mp // BLOCK), mp)) > 3
+    assert H.nnz == BLOCK * n_blocks
+    np.testing.assert_allclose(H.d[:40], np.diag(wanted), rtol=1e-10)
+    np.testing.assert_allclose(H.drop[:40], drop, rtol=1e-12)
+    rhs = rng.normal(size=40)
+    cg, done = _solve(H, mp, np.full(40, 1e-4), rhs)
+    assert done
+    exact = np.linalg.solve(wanted + 1e-4 * np.eye(40), rhs)
+    np.testing.assert_allclose(cg.x_array[:40], exact, atol=1e-9 * np.abs(exact).max())
+
+
 def test_matrix_is_a_laplacian(rng):
     plan, a = _plan(rng, 20, 13)
     H, mp = _stored(plan, a)
