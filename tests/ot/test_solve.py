@@ -340,6 +340,17 @@ def test_sparse_plan_and_maps():
         result.a_to_b(X)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_sparse_plan_keeps_the_smallest_rows(order):
+    """Also one that the tolerance does not see, where columns are made exact."""
+    C = np.array([[-0.8, -1.3], [-0.25, 0.42], [1.14, 0.11], [-0.55, -0.78]])
+    a = np.array([2e-13, 7e-4, 0.999, 3e-4])
+    a, b = a / a.sum(), np.array([0.88, 0.12])
+    result = ot.solve(np.asarray(C, order=order), a, b, 0.0025, tol=1e-10)
+    np.testing.assert_allclose(result.sparse_plan.sum(axis=1), a, rtol=1e-13)
+    assert np.abs(result.sparse_plan.toarray() - result.plan).sum() < 1e-10
+
+
 def test_log_domain_twin():
     """Plain Sinkhorn in NumPy takes the same iterations."""
     C, a, b = random_problem(15)
