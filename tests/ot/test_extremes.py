@@ -8,6 +8,7 @@ import pytest
 from sparseopt import Status, datasets, ot
 from sparseopt.exceptions import ConvergenceWarning
 from sparseopt.ot import _sinkhorn
+from sparseopt.ot._plans import ScaledPlan
 from sparseopt.ot._problem import Duals
 
 METHODS = ("auto", "sinkhorn", "sns", "ssns")
@@ -40,6 +41,20 @@ def test_converged_means_below_tol(method, tol, problem):
     if result.converged and method in ("auto", "sinkhorn"):
         # the rows' rounding is added when all is done
         assert result.history["residual"][-1] <= result.residual
+
+
+def test_the_exact_pass_has_the_last_word(problem, monkeypatch):
+    """A stored plan whose error comes out too small does not end the iterations."""
+    evaluate = ScaledPlan.evaluate
+
+    def optimistic(self, duals, reg, fast=False):
+        evaluate(self, duals, reg, fast)
+        duals.err *= 1e-3
+
+    monkeypatch.setattr(ScaledPlan, "evaluate", optimistic)
+    result = ot.solve(*problem, 1e-2, method="sinkhorn")
+    assert result.converged
+    assert outside_error(result, *problem[1:]) <= 1e-9
 
 
 @pytest.mark.parametrize("method", ["auto", "sinkhorn"])
