@@ -21,6 +21,7 @@ _BADGES = {
     "better": "{bdg-success}",
     "within": "{bdg-success}",
     "worse": "{bdg-danger}",
+    "cut short": "{bdg-warning}",
     "not run": "{bdg-warning}",
 }
 LIBRARIES = ("numpy", "array_api_strict", "torch", "cupy")

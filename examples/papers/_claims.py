@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Scale = Literal["quick", "full"]
-Verdict = Literal["within", "better", "worse", "not run"]
+Verdict = Literal["within", "better", "worse", "cut short", "not run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +108,8 @@ def _verdict(claim: Claim, ratio: float | None, at_least: bool) -> Verdict:
         if ratio > high:
             return "worse"
         if at_least:  # the true value may still be anything above this one
-            return "not run"
+            return "cut short"
         return "better" if ratio < low else "within"
     if ratio < low:
-        return "not run" if at_least else "worse"
+        return "cut short" if at_least else "worse"
     return "better" if ratio > high else "within"

@@ -14,7 +14,7 @@ from _tables import (
 )
 
 _HERE = Path(__file__).parent
-_VERDICTS = ("better", "within", "worse", "not run")
+_VERDICTS = ("better", "within", "worse", "cut short", "not run")
 
 
 def write_report(papers, out):

@@ -13,7 +13,9 @@ from _report import write_report
 from _runner import discover, run_paper
 from _tables import CLAIM_HEADS, NUMERIC_HEADS, claim_cells, text_table
 
-_COLOURS = {"better": "32", "within": "32", "worse": "31", "not run": "33"}
+_COLOURS = {"better": "32", "within": "32", "worse": "31"} | dict.fromkeys(
+    ("cut short", "not run"), "33"
+)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -94,7 +94,8 @@ def solve(
         "auto": annealed truncated Newton on the semi-dual with a certified sparse
         support, the fastest and the one that copes with tiny `reg`.  "sns":
         Sinkhorn-Newton-Sparse as published [1]_.  "ssns": safe and sparse Newton [2]_.
-        "sinkhorn": log-domain Sinkhorn.
+        "sinkhorn": Sinkhorn on a stored plan, or in
+        the log domain where that does not fit; it never overflows.
     reg_relative : bool, default=False
         Whether `reg` is relative to ``max(C) - min(C)``; without effect on a constant
         cost.

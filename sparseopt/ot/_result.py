@@ -55,7 +55,8 @@ class OTResult(Result):
     reg : float
         Regularisation, in units of the cost.
     n_newton, n_cg, n_dense_passes : int
-        Newton steps, conjugate-gradient iterations, reads of the whole cost.
+        Newton steps, conjugate-gradient iterations, reads of the whole cost or of a
+        stored plan ("sns" and "ssns": their Sinkhorn passes only).
     history : ndarray
         Structured array with a row for each iteration: ``n_iter``, ``time`` (s),
         ``objective`` (entropic dual at the level's reg), ``residual``, ``reg``,
