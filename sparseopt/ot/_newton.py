@@ -17,6 +17,7 @@ _MAX_STEP, _COMPRESS_FROM, _LOG_SCALE = 20.0, 8.0, 6.0
 # the error is below 1e-3.
 _ROOM, _ROOM_LATE = 8.0, 2.0
 _ARMIJO = 1e-4
+_LAST_DIGITS = 0.1  # part of the target that a last step's linear residual may take
 # Conjugate-gradient iterations of a step: at first, and when steps cut short get stuck.
 _MAX_CG, _MOST_CG = 500, 16_000
 
@@ -42,7 +43,7 @@ def newton(
             plan = covering(run, plan, reg, _next_error(run.duals.err, target))
             plan.evaluate(run.duals, reg)
         err, n_cg = run.duals.err, run.n_cg
-        trial, step = _step(run, plan, reg, damping, max_cg)
+        trial, step = _step(run, plan, reg, damping, max_cg, target)
         if trial is None:
             run.duals.scale_columns(run.problem, reg, plan.floor(run.duals, reg))
             plan.evaluate(run.duals, reg)
@@ -102,14 +103,15 @@ def covering(run: Run, plan: DensePlan | Support, reg: float, err: float):
 
 
 def _step(
-    run: Run, plan, reg: float, damping: float, max_cg: int
+    run: Run, plan, reg: float, damping: float, max_cg: int, target: float
 ) -> tuple[Duals | None, float]:
     """One globalised step: the accepted point and its length, or None."""
     p, duals = run.problem, run.duals
     m = p.shape[1]
     residual = p.b - duals.c
     shift = damping * min(1e-3 * float(np.linalg.norm(residual)), 1e-6 / m)
-    rtol = min(max(duals.err, 1e-10), 0.1)
+    # quadratic convergence, but no digits beyond those asked for
+    rtol = min(max(duals.err, _LAST_DIGITS * target / duals.err, 1e-10), 0.1)
     x, n_cg = plan.direction(duals, reg, rtol, shift, max_cg, run.expired)
     run.n_cg += n_cg
     x[:m] -= x[:m].mean()
