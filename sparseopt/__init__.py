@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 if TYPE_CHECKING:
-    from sparseopt import datasets, exceptions, ot, testing
+    from sparseopt import datasets, exceptions, linear_model, ot, prox, testing
     from sparseopt._core._result import Status
     from sparseopt._show_versions import show_versions
 
@@ -33,7 +33,9 @@ __all__ = [
     "__version__",
     "datasets",
     "exceptions",
+    "linear_model",
     "ot",
+    "prox",
     "show_versions",
     "testing",
 ]

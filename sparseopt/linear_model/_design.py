@@ -1,0 +1,123 @@
+"""The design matrix: dense, sparse or an operator, behind three products."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator
+
+from sparseopt._core._arrays import as_floats, check_finite
+
+
+class Design:
+    """Matrix X of n samples and p features; never made dense and never modified.
+
+    Attributes
+    ----------
+    X : ndarray, csc_array or LinearOperator
+        Dense matrices keep their layout; sparse ones are CSC with sorted indices.
+    n, p : int
+        Its shape.
+    dtype : dtype
+        float32 or float64.
+    kind : {"dense", "sparse", "operator"}
+        Solvers that need columns refuse operators.
+    """
+
+    def __init__(self, X: Any, name: str = "X") -> None:
+        self.X: Any = None
+        self.kind: Literal["dense", "sparse", "operator"] = "dense"
+        self.dtype: np.dtype = np.dtype(np.float64)
+        if isinstance(X, Design):
+            self.X, self.kind, self.dtype = X.X, X.kind, X.dtype
+        elif sparse.issparse(X):
+            self.X, self.kind = _as_csc(X, name), "sparse"
+            self.dtype = self.X.dtype
+        elif isinstance(X, LinearOperator):
+            self.X, self.kind = X, "operator"
+        else:
+            self.X = _as_dense(X, name)
+            self.dtype = self.X.dtype
+        self.n, self.p = (int(size) for size in self.X.shape)
+
+    def matvec(self, w: np.ndarray) -> np.ndarray:
+        """``X w`` for w of shape (p,) or (p, k)."""
+        return np.asarray(self.X @ w)
+
+    def rmatvec(self, r: np.ndarray) -> np.ndarray:
+        """``X' r`` for r of shape (n,) or (n, k)."""
+        if self.kind == "operator":
+            return self.X.rmatvec(r) if r.ndim == 1 else self.X.rmatmat(r)
+        return np.asarray(self.X.T @ r)
+
+    def square_norms(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """``sum_i weights_i X_ij^2`` for each column, float64."""
+        if self.kind == "operator":
+            raise TypeError(
+                "The 'X' operator has no columns; use a first-order solver."
+            )
+        if self.kind == "sparse":
+            data = self.X.data.astype(np.float64) ** 2
+            if weights is not None:
+                data *= weights[self.X.indices]
+            return _column_sums(data, self.X.indptr)
+        if weights is None:
+            return np.einsum("ij,ij->j", self.X, self.X, dtype=np.float64)
+        return np.einsum("i,ij,ij->j", weights, self.X, self.X, dtype=np.float64)
+
+    def square_norm(
+        self,
+        weights: np.ndarray | None = None,
+        *,
+        centred: bool = False,
+        n_iter: int = 20,
+    ) -> float:
+        """Estimate of the largest eigenvalue of ``X' diag(weights) X`` from below.
+
+        `centred` takes ``X - 1 mean'``, the mean under `weights`. The start of the
+        power iterations is fixed, so the estimate is the same in every run.
+        """
+        v = np.random.default_rng(0).standard_normal(self.p).astype(self.dtype)
+        value = 0.0
+        for _ in range(n_iter):
+            norm = float(np.linalg.norm(v))
+            if not norm > 0.0:
+                return 0.0
+            z = self.matvec(v / norm).astype(np.float64)
+            if centred:
+                z -= np.average(z, weights=weights)
+            r = z if weights is None else z * weights
+            v = self.rmatvec(r.astype(self.dtype))
+            value = float(z @ r)
+        return value
+
+
+def _column_sums(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
+    total = np.append(0.0, np.cumsum(data))
+    return np.diff(total[indptr])
+
+
+def _as_dense(X: Any, name: str) -> np.ndarray:
+    array = as_floats(X, name, ndim=2)
+    check_finite(array, name)
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        array = np.asfortranarray(array)
+    return array
+
+
+def _as_csc(X: Any, name: str) -> Any:
+    data = (
+        as_floats(X.data if X.format != "dok" else X.tocoo().data, name, ndim=1)
+        if X.nnz
+        else np.zeros(0)
+    )
+    if 0 in X.shape:
+        raise ValueError(f"The {name!r} matrix must not be empty. Got shape {X.shape}.")
+    check_finite(data, name)
+    matrix = sparse.csc_array(X).astype(data.dtype, copy=False)
+    if not matrix.has_sorted_indices or not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    return matrix
