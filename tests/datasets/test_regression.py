@@ -57,5 +57,5 @@ def test_pieces(n_pieces):
 def test_errors(options, text):
     with pytest.raises(ValueError, match=text):
         make_sparse_regression(**{"n": 4, "p": 5, "n_nonzero": 1, **options})
-    with pytest.raises(ValueError, match="'n_pieces'.*at most n = 3"):
+    with pytest.raises(ValueError, match=r"'n_pieces'.*at most n = 3"):
         make_piecewise_constant(3, 4)
