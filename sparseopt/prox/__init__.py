@@ -1,6 +1,74 @@
 """Proximal operators, projections and penalties."""
 
+from sparseopt.prox._elementwise import prox_elastic_net, prox_l1, prox_ridge
+from sparseopt.prox._group import (
+    prox_group_lasso,
+    prox_group_linf,
+    prox_l2,
+    prox_linf,
+    prox_sparse_group_lasso,
+    prox_tree,
+)
 from sparseopt.prox._groups import Groups
+from sparseopt.prox._losses import (
+    prox_hinge,
+    prox_huber,
+    prox_kl,
+    prox_logistic,
+    prox_pinball,
+    prox_squared_hinge,
+)
+from sparseopt.prox._nonconvex import (
+    prox_l0,
+    prox_l_half,
+    prox_l_two_thirds,
+    prox_log_sum,
+    prox_lq,
+    prox_mcp,
+    prox_scad,
+)
 from sparseopt.prox._penalty import Penalty
+from sparseopt.prox._sets import (
+    project_box,
+    project_halfspace,
+    project_hyperplane,
+    project_l0_ball,
+    project_l2_ball,
+    project_linf_ball,
+    project_psd,
+    project_soc,
+)
 
 __all__ = ["Groups", "Penalty"]
+__all__ += [  # elementwise, groups, losses, closed-form sets
+    "project_box",
+    "project_halfspace",
+    "project_hyperplane",
+    "project_l0_ball",
+    "project_l2_ball",
+    "project_linf_ball",
+    "project_psd",
+    "project_soc",
+    "prox_elastic_net",
+    "prox_group_lasso",
+    "prox_group_linf",
+    "prox_hinge",
+    "prox_huber",
+    "prox_kl",
+    "prox_l0",
+    "prox_l1",
+    "prox_l2",
+    "prox_l_half",
+    "prox_l_two_thirds",
+    "prox_linf",
+    "prox_log_sum",
+    "prox_logistic",
+    "prox_lq",
+    "prox_mcp",
+    "prox_pinball",
+    "prox_ridge",
+    "prox_scad",
+    "prox_sparse_group_lasso",
+    "prox_squared_hinge",
+    "prox_tree",
+]
