@@ -39,8 +39,10 @@ from sparseopt.prox._sets import (
     project_soc,
 )
 
-__all__ = ["Groups", "Penalty"]
-__all__ += [  # elementwise, groups, losses, closed-form sets
+__all__ = [
+    "Groups",
+    "Penalty",
+    # elementwise, groups, losses, closed-form sets
     "project_box",
     "project_halfspace",
     "project_hyperplane",

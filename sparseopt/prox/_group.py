@@ -22,7 +22,7 @@ from sparseopt.prox._apply import (
 )
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._inputs import as_output, as_point
-from sparseopt.prox._slices import Rows, sliced
+from sparseopt.prox._axis import Rows, sliced
 
 
 @validate_params({"lam": LEVEL, "axis": AXIS, "check_finite": [Boolean]})

@@ -18,7 +18,7 @@ from sparseopt.prox._apply import (
 )
 from sparseopt.prox._group import group_rows
 from sparseopt.prox._inputs import as_output, as_point
-from sparseopt.prox._slices import sliced
+from sparseopt.prox._axis import sliced
 
 
 @validate_params({"radius": LEVEL, "axis": AXIS, "check_finite": [Boolean]})
