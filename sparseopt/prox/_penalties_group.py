@@ -12,14 +12,14 @@ from sparseopt._core._params import Boolean, Interval, Options, Type
 from sparseopt.prox._group import (
     prox_group_lasso,
     prox_group_linf,
+    prox_l2,
+    prox_linf,
     prox_sparse_group_lasso,
 )
 from sparseopt.prox._groups import Groups
-from sparseopt.prox._elementwise import prox_l2
 from sparseopt.prox._penalties_separable import SHARE, as_float64
 from sparseopt.prox._penalty import LEVEL, Norm, nonnegative_array
 from sparseopt.prox._simplex import project_l1_ball, project_simplex
-
 
 STRUCTURE = {
     "groups": [
@@ -64,7 +64,9 @@ class GroupStructure:
         self._cached: dict[tuple[int, ...], Parts] = {}
 
     def _parameters(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in signature(type(self)).parameters}
+        values = {
+            name: getattr(self, name) for name in signature(type(self)).parameters
+        }
         return {**values, "groups": self._given}
 
     def parts(self, shape: tuple[int, ...]) -> Parts:
