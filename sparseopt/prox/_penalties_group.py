@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from sparseopt.prox._group import (
 )
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._penalties_separable import SHARE, as_float64
-from sparseopt.prox._penalty import LEVEL, Norm, nonnegative_array
+from sparseopt.prox._penalty import LEVEL, Norm, nonnegative_array, rules
 from sparseopt.prox._simplex import project_l1_ball, project_simplex
 
 STRUCTURE = {
@@ -184,7 +183,7 @@ class GroupLasso(GroupStructure, Norm):
     """
 
     sign_invariant = True
-    _rules = {"lam": LEVEL, **STRUCTURE}
+    _rules = rules(lam=LEVEL, **STRUCTURE)
 
     def __init__(
         self,
@@ -258,7 +257,7 @@ class SparseGroupLasso(GroupStructure, Norm):
     """
 
     sign_invariant = True
-    _rules = {"lam": LEVEL, "l1_ratio": SHARE, **STRUCTURE}
+    _rules = rules(lam=LEVEL, l1_ratio=SHARE, **STRUCTURE)
 
     def __init__(
         self,
@@ -322,8 +321,8 @@ def _shrunk_norm_level(
 ) -> float:
     """Smallest level at which ``||(size_j - level share)_+|| <= level radius_j`` holds.
 
-    In the inverse of the level the condition is ``||(s size_j - share)_+|| <= radius_j``
-    with a convex left side: Newton's method comes down to the largest s.
+    In the inverse s of the level it is ``||(s size_j - share)_+|| <= radius_j``, with a
+    convex left side: Newton's method comes down to the largest s.
     """
     groups = parts.groups
     top = float(size.max(initial=0.0))
@@ -376,7 +375,7 @@ class GroupLinf(GroupStructure, Norm):
     """
 
     sign_invariant = True
-    _rules = {"lam": LEVEL, **STRUCTURE}
+    _rules = rules(lam=LEVEL, **STRUCTURE)
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from sparseopt.prox._nonconvex import (
     prox_scad,
 )
 from sparseopt.prox._penalties_separable import as_float64, slope_distance
-from sparseopt.prox._penalty import LEVEL, Coordinate, Penalty
+from sparseopt.prox._penalty import LEVEL, Coordinate, Penalty, rules
 
 
 class _Concave(Penalty):
@@ -71,7 +71,7 @@ class MCP(_Concave):
     array([0. , 1.5, 5. ])
     """
 
-    _rules = {"lam": LEVEL, "gamma": [Interval(1, None, closed="neither")]}
+    _rules = rules(lam=LEVEL, gamma=[Interval(1, None, closed="neither")])
 
     def __init__(self, lam: float = 1.0, gamma: float = 3.0) -> None:
         self.lam, self.gamma = lam, gamma
@@ -124,7 +124,7 @@ class SCAD(_Concave):
     array([0.5, 5. ])
     """
 
-    _rules = {"lam": LEVEL, "gamma": [Interval(2, None, closed="neither")]}
+    _rules = rules(lam=LEVEL, gamma=[Interval(2, None, closed="neither")])
 
     def __init__(self, lam: float = 1.0, gamma: float = 3.7) -> None:
         self.lam, self.gamma = lam, gamma
@@ -181,7 +181,7 @@ class LogSum(_Concave):
     1.0
     """
 
-    _rules = {"lam": LEVEL, "eps": [Interval(0, None, closed="neither")]}
+    _rules = rules(lam=LEVEL, eps=[Interval(0, None, closed="neither")])
 
     def __init__(self, lam: float = 1.0, eps: float = 1.0) -> None:
         self.lam, self.eps = lam, eps
@@ -224,7 +224,7 @@ class L0(_Concave):
     array([3., 0.])
     """
 
-    _rules = {"lam": LEVEL}
+    _rules = rules(lam=LEVEL)
 
     def __init__(self, lam: float = 1.0) -> None:
         self.lam = lam
@@ -271,7 +271,7 @@ class Lq(_Concave):
     5.0
     """
 
-    _rules = {"lam": LEVEL, "q": [Interval(0, 2, closed="right")]}
+    _rules = rules(lam=LEVEL, q=[Interval(0, 2, closed="right")])
 
     def __init__(self, lam: float = 1.0, q: float = 0.5) -> None:
         self.lam, self.q = lam, q

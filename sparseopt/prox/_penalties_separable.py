@@ -17,6 +17,7 @@ from sparseopt.prox._penalty import (
     Penalty,
     broadcast_rows,
     nonnegative_array,
+    rules,
 )
 
 SHARE = [Interval(0, 1)]
@@ -102,7 +103,7 @@ class L1(_Weighted, Norm):
     """
 
     sign_invariant = True
-    _rules = {"lam": LEVEL, "positive": [Boolean]}
+    _rules = rules(lam=LEVEL, positive=[Boolean])
 
     def __init__(
         self, lam: float = 1.0, *, weights: Any = None, positive: bool = False
@@ -183,7 +184,7 @@ class ElasticNet(_Weighted, Penalty):
     """
 
     sign_invariant = True
-    _rules = {"lam": LEVEL, "l1_ratio": SHARE, "positive": [Boolean]}
+    _rules = rules(lam=LEVEL, l1_ratio=SHARE, positive=[Boolean])
 
     def __init__(
         self,
@@ -291,7 +292,7 @@ class Ridge(Penalty):
     """
 
     sign_invariant = True
-    _rules = {"lam": LEVEL}
+    _rules = rules(lam=LEVEL)
 
     def __init__(self, lam: float = 1.0) -> None:
         self.lam = lam

@@ -10,7 +10,7 @@ import numpy as np
 from sparseopt._core._params import Interval, public_name
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._penalties_separable import as_float64
-from sparseopt.prox._penalty import Coordinate, Penalty, broadcast_rows
+from sparseopt.prox._penalty import Coordinate, Penalty, broadcast_rows, rules
 from sparseopt.prox._sets import project_box, project_l0_ball
 from sparseopt.prox._simplex import project_l1_ball, project_simplex
 
@@ -147,7 +147,7 @@ class Simplex(Indicator):
     array([0.75, 0.25, 0.  ])
     """
 
-    _rules = {"total": POSITIVE}
+    _rules = rules(total=POSITIVE)
 
     def __init__(self, total: float = 1.0) -> None:
         self.total = total
@@ -193,7 +193,7 @@ class L1Ball(Indicator):
     array([ 0.75, -0.25,  0.  ])
     """
 
-    _rules = {"radius": POSITIVE}
+    _rules = rules(radius=POSITIVE)
 
     def __init__(self, radius: float = 1.0) -> None:
         self.radius = radius
@@ -246,7 +246,7 @@ class L0Ball(Indicator):
 
     is_convex = False
     sign_invariant = True
-    _rules = {"k": [Interval(0, None, integer=True)]}
+    _rules = rules(k=[Interval(0, None, integer=True)])
 
     def __init__(self, k: int) -> None:
         self.k = k

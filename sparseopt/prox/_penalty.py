@@ -18,6 +18,11 @@ P = TypeVar("P", bound="Penalty")
 LEVEL = [Interval(0, None)]
 
 
+def rules(**constraints: Iterable[Any]) -> Mapping[str, Iterable[Any]]:
+    """Constraints on the parameters of a penalty."""
+    return constraints
+
+
 class Coordinate(NamedTuple):
     """Form of a separable penalty, for coordinate descent in compiled loops.
 
@@ -83,7 +88,7 @@ class Penalty:
     is_convex: bool = True
     is_indicator: bool = False
     sign_invariant: bool = False
-    _rules: ClassVar[Mapping[str, Iterable[Any]]] = {}
+    _rules: ClassVar[Mapping[str, Iterable[Any]]] = rules()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Methods without a docstring of their own are described by a base class."""
@@ -279,15 +284,15 @@ class Penalty:
 
     def _check(self) -> None:
         """Check the parameters, which are stored under their names."""
-        parameters = self._parameters()
-        check_params(type(self), self._rules, parameters)
-        for name in self._rules:
-            if isinstance(parameters[name], np.generic):
-                setattr(self, name, parameters[name].item())
+        values = {name: self._parameter(name) for name in self._rules}
+        check_params(type(self), self._rules, values)
+        for name, value in values.items():
+            if isinstance(value, np.generic):
+                setattr(self, name, value.item())
 
-    def _parameters(self) -> dict[str, Any]:
-        """Parameters of the constructor, with their values."""
-        return {name: getattr(self, name) for name in _signature(type(self))}
+    def _parameter(self, name: str) -> Any:
+        """Value of a parameter of the constructor."""
+        return getattr(self, name)
 
     def __add__(self, other: Any) -> Penalty:
         """Sum of two penalties, where that has an exact proximal operator."""
@@ -306,17 +311,13 @@ class Penalty:
 
     def __repr__(self) -> str:
         texts = []
-        defaults = _signature(type(self))
-        for name, value in self._parameters().items():
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            value = self._parameter(name)
             if isinstance(value, np.ndarray):
                 texts.append(f"{name}=<array of shape {value.shape}>")
-            elif name == "lam" or value != defaults[name].default:
+            elif name == "lam" or value != parameter.default:
                 texts.append(f"{name}={describe(value)}")
         return f"{type(self).__name__}({', '.join(texts)})"
-
-
-def _signature(cls: type) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(cls).parameters
 
 
 class Norm(Penalty):
@@ -327,7 +328,7 @@ class Norm(Penalty):
     """
 
     lam: float
-    _rules: ClassVar[Mapping[str, Iterable[Any]]] = {"lam": LEVEL}
+    _rules = rules(lam=LEVEL)
 
     def norm(self, w: np.ndarray) -> float:
         """Omega(w).
