@@ -1,5 +1,7 @@
 """Proximal operators, projections and penalties."""
 
+from sparseopt.prox._affine import AffineSet, project_affine
+from sparseopt.prox._cardinality import project_group_l0_ball, project_l0_ball
 from sparseopt.prox._elementwise import prox_elastic_net, prox_l1, prox_ridge
 from sparseopt.prox._group import (
     prox_group_lasso,
@@ -32,7 +34,6 @@ from sparseopt.prox._sets import (
     project_box,
     project_halfspace,
     project_hyperplane,
-    project_l0_ball,
     project_l2_ball,
     project_linf_ball,
     project_psd,
@@ -40,10 +41,12 @@ from sparseopt.prox._sets import (
 )
 
 __all__ = [
+    "AffineSet",
     "Groups",
     "Penalty",
-    # elementwise, groups, losses, closed-form sets
+    "project_affine",
     "project_box",
+    "project_group_l0_ball",
     "project_halfspace",
     "project_hyperplane",
     "project_l0_ball",

@@ -20,9 +20,9 @@ from sparseopt.prox._apply import (
     deliver,
     is_apart,
 )
+from sparseopt.prox._axis import Rows, sliced
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._inputs import as_output, as_point
-from sparseopt.prox._axis import Rows, sliced
 
 
 @validate_params({"lam": LEVEL, "axis": AXIS, "check_finite": [Boolean]})
