@@ -36,7 +36,7 @@ def solve_cd(run: Run) -> Status:
         gram.add(outer.choose(gram.cols, grad))
         cols = gram.cols
         w, g = run.w[cols], grad[cols]
-        worst = minimise(run, blocks.part(cols), gram.H, g, w, outer.inner_tol())
+        worst = minimise(run, outer.blocks.part(cols), gram.H, g, w, outer.inner_tol())
         if not math.isfinite(worst):
             return Status.NUMERICAL_FAILURE
         if outer.move(cols, w, worst):

@@ -6,7 +6,7 @@ minimise ``w'Hw / 2 - c'w + P(w)`` and keep ``g = Hw - c``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,14 +65,21 @@ class Coordinates:
 
     def part(self, cols: np.ndarray) -> Coordinates:
         """The penalty of some coordinates."""
-        return Coordinates(
-            self.kind,
-            self.lam,
-            self.weights[cols],
-            self.params,
-            self.positive,
-            self.is_convex,
-        )
+        return replace(self, weights=self.weights[cols])
+
+    def times(self, factor: float) -> Coordinates:
+        """The penalty with another strength."""
+        return replace(self, lam=factor * self.lam)
+
+    def excess(self, grad: np.ndarray) -> float:
+        """Largest slope over that which the penalty holds at zero; 1 if unknown."""
+        if self.kind not in _NORMS or not self.lam > 0:
+            return 1.0
+        push = -grad if self.positive else np.abs(grad)
+        ratio = self.params[0] if self.kind == "elastic_net" else 1.0
+        bound = self.weights * (ratio * self.lam)
+        inside = bound > 0
+        return float(np.max(push[inside] / bound[inside], initial=1.0))
 
     @property
     def arguments(self) -> tuple[Any, ...]:
@@ -272,6 +279,7 @@ class Coordinates:
 
 _EXPONENT = {"l_half": 0.5, "l_two_thirds": 2.0 / 3.0}
 # Kinds that are linear or quadratic between their kinks.
+_NORMS = ("l1", "elastic_net")
 _PIECEWISE = ("l1", "elastic_net", "box", "none")
 
 

@@ -11,6 +11,9 @@ from sparseopt.linear_model._run import Run
 from sparseopt.linear_model._working_set import GramSet
 
 _FIRST = 100  # columns of the first working set
+# Strength falls to its value by that factor, each time the solution of the stronger
+# problem has settled to that share: supports stay small on the way.
+_LEVEL_STEP, _LEVEL_SLACK = 4.0, 0.3
 _FRACTION = 0.1  # of the violation outside, to which the inner problem is solved
 # Screening needs the norms of all columns: a pass that has to pay.
 _SCREEN_FROM = 5
@@ -22,12 +25,13 @@ class Outer:
     Attributes
     ----------
     run : Run
-    blocks : Coordinates or Groups of a penalty
-        Scores and supports of all coefficients.
+    blocks : Coordinates or GroupBlocks
+        The penalty, at present `level` times as strong as that of the problem.
     """
 
     def __init__(self, run: Run, blocks: Any) -> None:
-        self.run, self.blocks = run, blocks
+        self.run, self.whole, self.blocks = run, blocks, blocks
+        self.level = math.inf
         self.scores = np.empty(0)
         self.top = math.inf
         self._grad = np.zeros(run.design.p)
@@ -43,6 +47,7 @@ class Outer:
             run.fit_intercept()
         theta = run.datafit.gradient(run.z)
         grad = self._gradient(theta)
+        self._set_level(grad)
         self.scores = self.blocks.scores(run.w, grad, self.squares())
         self.top = float(self.scores.max(initial=0.0))
         if not self._first_top:
@@ -52,6 +57,14 @@ class Outer:
         if run.n_iter > _SCREEN_FROM:
             self._screen(theta, grad)
         return grad
+
+    def _set_level(self, grad: np.ndarray) -> None:
+        excess = self.whole.excess(grad)
+        if self.level == math.inf:
+            self.level = max(1.0, excess / _LEVEL_STEP)
+        elif self.level > 1.0 and excess <= (1.0 + _LEVEL_SLACK) * self.level:
+            self.level = max(1.0, self.level / _LEVEL_STEP)
+        self.blocks = self.whole if self.level == 1.0 else self.whole.times(self.level)
 
     def _gradient(self, theta: np.ndarray) -> np.ndarray:
         """Gradient of the columns that are not screened, and 0 for the others."""
@@ -115,7 +128,7 @@ class Outer:
         the feasible one.
         """
         run, proof = self.run, self.run.certificate
-        screen = getattr(self.blocks, "screen", None)
+        screen = getattr(self.whole, "screen", None)
         if proof is None or proof.gap is None or screen is None:
             return
         value, point = run.last_dual

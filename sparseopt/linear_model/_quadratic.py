@@ -55,18 +55,23 @@ def minimise(
     for _ in range(_ROUNDS):
         run.n_epochs += part.sweep(H, g, w, n_sweeps, 0.0)
         worst = float(part.distance(w, g, square).max(initial=0.0))
-        if worst <= tol or run.expired():
+        if run.expired() or not np.isfinite(worst):
             return worst
         before, pattern = pattern, part.pattern(w)
-        changes = np.count_nonzero(before != pattern)
-        settled = changes <= max(1, _SETTLED * np.count_nonzero(pattern))
+        n_active = np.count_nonzero(pattern)
+        settled = np.count_nonzero(before != pattern) <= max(1, _SETTLED * n_active)
         waited += 1
+        # a step costs less than the pass over the design that it may save
+        if worst <= tol and not (
+            settled and n_active**3 < 20 * run.design.n * run.design.p
+        ):
+            return worst
         if settled and waited >= patience:
             outcome = part.newton(H, g, w)
             waited, patience = 0, 1 if outcome >= 0 else min(2 * patience, 64)
-            if outcome == 0:
-                worst = float(part.distance(w, g, square).max(initial=0.0))
-                if worst <= tol:
-                    return worst
             pattern = part.pattern(w)
+            if outcome == 0 or worst <= tol:
+                worst = float(part.distance(w, g, square).max(initial=0.0))
+        if worst <= tol:
+            return worst
     return worst
