@@ -43,14 +43,19 @@ class Design:
         self.n, self.p = (int(size) for size in self.X.shape)
 
     def matvec(self, w: np.ndarray) -> np.ndarray:
-        """``X w`` for w of shape (p,) or (p, k)."""
-        return np.asarray(self.X @ w)
+        """``X w``, float64, for w of shape (p,) or (p, k)."""
+        # in the type of X, which would be copied otherwise
+        z = np.asarray(self.X @ w.astype(self.dtype, copy=False))
+        return z.astype(np.float64, copy=False)
 
     def rmatvec(self, r: np.ndarray) -> np.ndarray:
-        """``X' r`` for r of shape (n,) or (n, k)."""
+        """``X' r``, float64, for r of shape (n,) or (n, k)."""
+        r = r.astype(self.dtype, copy=False)
         if self.kind == "operator":
-            return self.X.rmatvec(r) if r.ndim == 1 else self.X.rmatmat(r)
-        return np.asarray(self.X.T @ r)
+            v = self.X.rmatvec(r) if r.ndim == 1 else self.X.rmatmat(r)
+        else:
+            v = self.X.T @ r
+        return np.asarray(v).astype(np.float64, copy=False)
 
     def square_norms(self, weights: np.ndarray | None = None) -> np.ndarray:
         """``sum_i weights_i X_ij^2`` for each column, float64."""
