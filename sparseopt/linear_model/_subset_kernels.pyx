@@ -104,9 +104,9 @@ cdef int walk(
     With patience 0 a descent; else features that left may not come back, and those
     that came may not leave, for some steps.  `best` is the best subset on the way.
     """
-    cdef int64_t a, j, i, place, enters, slot
+    cdef int64_t a, j, _step, place, enters, slot
     cdef double gain, top
-    for i in range(steps):
+    for _step in range(steps):
         if t.sweeps > REFRESH:
             rebuild(t, active, k)
         forbid(t, active, k, barred, at.step, ok)
