@@ -172,7 +172,7 @@ class _Problem:
 
 def shares(envelope: Envelope, w: np.ndarray) -> np.ndarray:
     """The u in [0, 1] of each group for which the envelope takes its value at w."""
-    slope = wgsef_subgradient(w, envelope.k, groups=envelope.groups, weights=envelope.d)
+    slope = wgsef_subgradient(w, envelope.k, groups=envelope.groups, weights=envelope.weights)
     norms, slopes = envelope.groups.norms(w), envelope.groups.norms(slope)
     inside = norms > 0.0
     u = np.zeros(envelope.groups.m)
@@ -200,4 +200,4 @@ def envelope_of(penalty: Any, n: int) -> Envelope:
     groups = Groups.of(penalty.group_spec, n)
     d = groups.weights(penalty.weights)
     d = np.ones(groups.m) if d is None else d
-    return Envelope(int(penalty.k), float(penalty.lam), groups, d)
+    return Envelope.of(int(penalty.k), float(penalty.lam), groups, d)

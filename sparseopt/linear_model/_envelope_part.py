@@ -21,28 +21,37 @@ _POWER = 30  # power iterations for the step
 _TRY_NEWTON = 10  # gradient steps between attempts on the face
 _NEWTON = 25  # Newton steps in a row
 _CHECK = 50  # gradient steps between gaps
+_HALVINGS = 8  # of a Newton step
 _FLAT = 1e-13  # ridge on the Newton matrix, relative to its trace
 
 
 class Envelope(NamedTuple):
     """``lam S_k`` with groups and weights, on a vector.
 
-    `d` holds the weight of each group.
+    `d` holds the weight of each group, and `weights` is None where they are all one.
     """
 
     k: int
     lam: float
     groups: Groups
     d: np.ndarray
+    weights: np.ndarray | None
+
+    @classmethod
+    def of(cls, k: int, lam: float, groups: Groups, d: np.ndarray) -> Envelope:
+        """Equal weights become part of lam: the proximal operator is faster then."""
+        if np.all(d == d[0]):
+            return cls(k, lam * float(d[0]), groups, np.ones(groups.m), None)
+        return cls(k, lam, groups, d, d)
 
     def value(self, w: np.ndarray) -> float:
         """``lam S_k(w)``."""
-        value = wgsef_value(w, self.k, groups=self.groups, weights=self.d)
+        value = wgsef_value(w, self.k, groups=self.groups, weights=self.weights)
         return self.lam * value
 
     def conjugate(self, v: np.ndarray) -> float:
         """Its conjugate at v."""
-        value = wgsef_conjugate(v, self.k, groups=self.groups, weights=self.d)
+        value = wgsef_conjugate(v, self.k, groups=self.groups, weights=self.weights)
         return value / self.lam
 
     def scores(self, grad: np.ndarray) -> np.ndarray:
@@ -62,7 +71,7 @@ class Envelope(NamedTuple):
             sizes = groups.sizes[chosen]
             ptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
             part = Groups(at.size, chosen.size, indices=np.arange(at.size), indptr=ptr)
-        return Envelope(k, self.lam, part, self.d[chosen]), at
+        return Envelope.of(k, self.lam, part, self.d[chosen]), at
 
 
 class Part:
@@ -123,9 +132,12 @@ class Part:
 
     def move(self, x: np.ndarray) -> None:
         """Take x for the point."""
-        self.x = x
-        self.z = self.A @ x + self.offset
-        self.value = self.datafit.value(self.z) + self.envelope.value(x[: self.q])
+        self.x, self.z, self.value = self.evaluate(x)
+
+    def evaluate(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """The point x, its predictions and its objective."""
+        z = self.A @ x + self.offset
+        return x, z, self.datafit.value(z) + self.envelope.value(x[: self.q])
 
     def gradient(self, x: np.ndarray, z: np.ndarray | None = None) -> np.ndarray:
         """Gradient of F with respect to x."""
@@ -167,7 +179,7 @@ class Part:
             e.k,
             e.lam / self.L,
             groups=e.groups,
-            weights=e.d,
+            weights=e.weights,
             out=out[: self.q],
             return_info=info,
         )
@@ -200,14 +212,12 @@ class Part:
                 gy = self.gradient(y)
             x, gx = new, g
             if step % _TRY_NEWTON == 0:
-                before = self.x
                 self.move(x)
                 if self._newton(tol) or (step % _CHECK == 0 and self.gap() <= tol):
                     return True
                 if expired():
                     break
                 if self.x is not x:
-                    del before
                     x = y = self.x
                     gx = gy = self.gradient(x, self.z)
                     t = 1.0
@@ -216,24 +226,22 @@ class Part:
     def _newton(self, tol: float) -> bool:
         """Steps on the face of the point while they help; whether the gap is small."""
         for _ in range(_NEWTON):
-            value = self.value
             grad = self.gradient(self.x, self.z)
             start = self.prox(self.x - grad / self.L, info=True)
-            x = self._face_step(start)
-            if x is None:
+            found = self._face_step(start)
+            if found is None:
                 return False
-            before = self.x, self.z, self.value
-            self.move(x)
             self.n_steps += 1
-            if not self.value < value:
-                if not self.value <= value + 1e-15 * abs(value):
-                    self.x, self.z, self.value = before
+            fall = self.value - found[2]
+            if fall >= -1e-15 * abs(self.value):
+                self.x, self.z, self.value = found
+            if not fall > 0.0:
                 return self.gap() <= tol
             if self.gap() <= tol:
                 return True
         return False
 
-    def _face_step(self, x: np.ndarray) -> np.ndarray | None:
+    def _face_step(self, x: np.ndarray) -> tuple | None:
         """Newton's step from x on the face of its shares, none where it has no face."""
         e = self.envelope
         whole, shared = self.u >= 1.0, (self.u > 0.0) & (self.u < 1.0)
@@ -286,38 +294,22 @@ class Part:
         return grad, H
 
     def _safe_step(self, x, support, step, shared):
-        """The full step if it lowers the objective, else up to the first zero."""
-        e = self.envelope
-        new = x.copy()
-        new[support] += step
-        if e.groups.size != 1 or not shared.any():
-            return self._backtrack(x, support, step)
-        inside = np.flatnonzero(shared)
-        crossed = inside[new[inside] * x[inside] < 0.0]
-        if crossed.size:
-            full = new.copy()
-            new[crossed] = 0.0
-            if self._objective(new) < self.value:
-                return new
-            ratio = x[crossed] / (x[crossed] - full[crossed])
-            new = x + ratio.min() * (full - x)
-            new[crossed[ratio == ratio.min()]] = 0.0
-            if self._objective(new) >= self.value:
-                return x
-        return new
+        """A step that lowers the objective; shared coordinates stop where they cross 0.
 
-    def _backtrack(self, x, support, step):
-        for _ in range(8):
+        x itself if there is none.
+        """
+        inside = np.flatnonzero(shared) if self.envelope.groups.size == 1 else None
+        length = 1.0
+        for _ in range(_HALVINGS):
             new = x.copy()
-            new[support] += step
-            if self._objective(new) <= self.value:
-                return new
-            step = 0.25 * step
-        return x
-
-    def _objective(self, x: np.ndarray) -> float:
-        z = self.A @ x + self.offset
-        return self.datafit.value(z) + self.envelope.value(x[: self.q])
+            new[support] += length * step
+            if inside is not None:
+                new[inside[new[inside] * x[inside] < 0.0]] = 0.0
+            found = self.evaluate(new)
+            if found[2] < self.value:
+                return found
+            length *= 0.5
+        return self.evaluate(x)
 
 
 def _bends(groups: Groups, inside: np.ndarray, unit: np.ndarray, bend: np.ndarray):
