@@ -10,8 +10,9 @@ then tells which columns outside the pool would still help; they join it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,28 +30,33 @@ _ROUNDS = 25
 _PATIENCE, _TENURE = 100, 7
 _DESCENT = 10_000
 _DEPENDENT = 1e-10
+_NONE = np.zeros(0, dtype=np.int64)
 
 
-class Found(NamedTuple):
-    """Outcome of a search.
+@dataclass
+class Found:
+    """State and outcome of a search.
 
     Attributes
     ----------
     blocks : ndarray of int64
-        Blocks of the subset, sorted.
+        Groups of the best subset so far, sorted.
     rss : float
         Its sum of squares, with the ridge.
     is_local : bool
         Whether no exchange of one group for another lowers it.
+    gain : float
+        Largest fall by an exchange that the last product with the design promised.
     n_scans, n_steps : int
         Products with the whole design, and exchanges made.
     """
 
-    blocks: np.ndarray
-    rss: float
-    is_local: bool
-    n_scans: int
-    n_steps: int
+    blocks: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    rss: float = math.inf
+    is_local: bool = False
+    gain: float = math.inf
+    n_scans: int = 0
+    n_steps: int = 0
 
 
 class Pool:
@@ -64,8 +70,8 @@ class Pool:
         Place of each block of the problem, -1 outside the pool.
     """
 
-    def __init__(self, columns: Columns) -> None:
-        self.columns, n = columns, columns.design.n
+    def __init__(self, columns: Columns, tol: float = RTOL) -> None:
+        self.columns, self.tol, n = columns, tol, columns.design.n
         self.members = np.zeros(0, dtype=np.int64)
         self.place = np.full(columns.blocks.count, -1, dtype=np.int64)
         self.positions = np.zeros(0, dtype=np.int64)
@@ -116,7 +122,7 @@ class Pool:
         n_work, n_marks = work_sizes(m, q, self.columns.blocks.width, active.size)
         count, steps, rss = exchange(
             self.G, self.c, self.columns.total, self.ptr, self.block, active,
-            start.size, free.size, RTOL, patience, _TENURE, max_steps,
+            start.size, free.size, self.tol, patience, _TENURE, max_steps,
             np.empty(n_work), np.empty(n_marks, dtype=np.int64),
         )  # fmt: skip
         self.n_steps += steps
@@ -183,42 +189,57 @@ def search(
     grow: bool = True,
     patience: int = _PATIENCE,
     max_steps: int = _DESCENT,
-    expired: Callable[[], bool] = lambda: False,
+    max_scans: int = _ROUNDS,
+    tol: float = RTOL,
+    found: Found | None = None,
+    record: Callable[[Found], None] = lambda found: None,
 ) -> Found:
     """Subset of at most k groups with a small loss, from which no exchange improves.
 
-    Besides `starts`, blocks to begin with, a forward selection is one if `grow`.  The
-    result is the same in every run unless `expired` ends it.
+    Besides `starts`, blocks to begin with, a forward selection is one if `grow`.
+    `record` is called after each product with the design and may raise to end the
+    search; `found` then holds the best subset.
     """
-    b = columns.blocks
-    pool = Pool(columns)
-    score = b.sums(columns.c**2)[: b.n_groups]
+    b, found = columns.blocks, found or Found()
+    pool = Pool(columns, tol)
     pool.add(np.arange(b.n_groups, b.count))
-    pool.add(top(score, max(_POOL // b.width, 2 * k)))
+    pool.add(top(b.sums(columns.c**2)[: b.n_groups], max(_POOL // b.width, 2 * k)))
     subsets = [np.asarray(start, dtype=np.int64)[:k] for start in starts]
     for start in subsets:
         pool.add(start)
     if grow or not subsets:
-        subsets.append(np.zeros(0, dtype=np.int64))
+        subsets.append(_NONE)
     tried = [pool.exchange(start, k, max_steps=max_steps) for start in subsets]
-    best, rss = min(tried, key=lambda item: item[1])
-    least, n_scans, is_local = RTOL * columns.total, 0, not best.size
-    while best.size and n_scans < _ROUNDS and not expired():
+    best, found.rss = min(tried, key=lambda item: item[1])
+    least = tol * columns.total
+    while True:
+        found.blocks = np.sort(best[best < b.n_groups])
+        found.n_steps = pool.n_steps
+        if not found.blocks.size or found.n_scans >= max_scans:
+            found.is_local = not found.blocks.size
+            return found
         gains = pool.gains(best)[: b.n_groups]
-        n_scans += 1
-        helpful = int(np.count_nonzero(gains > least))
+        found.gain = max(0.0, float(gains.max()))
+        found.n_scans += 1
+        # a pool where no exchange helps, and none of the whole design: local
+        found.is_local = found.gain <= least and max_steps == _DESCENT
+        record(found)
         pool.add(top(gains, max(_GROWTH // b.width, k)))
-        descent = pool.exchange(best, k, max_steps=max_steps)
-        if grow and max_steps == _DESCENT:
-            fresh = pool.exchange(np.zeros(0, dtype=np.int64), k)
-            descent = min(descent, fresh, key=lambda item: item[1])
-        if patience and not expired():
-            walk = pool.exchange(descent[0], k, patience=patience)
-            descent = min(pool.exchange(walk[0], k), descent, key=lambda item: item[1])
-        if descent[1] < rss - least:
-            best, rss = descent
-        else:
-            is_local = not helpful
-            break
-    best = best[best < b.n_groups]
-    return Found(np.sort(best), rss, is_local, n_scans, pool.n_steps)
+        better = _descend(pool, best, k, grow, patience, max_steps)
+        if not better[1] < found.rss - least:
+            found.n_steps = pool.n_steps
+            return found
+        best, found.rss = better
+        found.is_local = False
+
+
+def _descend(pool, best, k, grow, patience, max_steps):
+    """Best subset that a larger pool gives, from the old one, from none, by a walk."""
+    tried = [pool.exchange(best, k, max_steps=max_steps)]
+    if grow and max_steps == _DESCENT:
+        tried.append(pool.exchange(_NONE, k))
+    if patience:
+        start = min(tried, key=lambda item: item[1])[0]
+        walk = pool.exchange(start, k, patience=patience)[0]
+        tried.append(pool.exchange(walk, k))
+    return min(tried, key=lambda item: item[1])
