@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sparseopt.linear_model._columns import Columns
+from sparseopt.linear_model._subset_columns import Columns
 from sparseopt.linear_model._subset_kernels import (
     exchange,
     exchange_gains,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.linear_model._columns import Blocks, Columns
+from sparseopt.linear_model._subset_columns import Blocks, Columns
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._refit import Fit, refit
 from sparseopt.linear_model._subset import RTOL, Found, search
