@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from sparseopt._core._params import Interval, Options, Type
-from sparseopt.torch._base import CONSTRAINTS, ProxOptimizer
+from sparseopt.torch._base import CONSTRAINTS, ProxOptimizer, arguments
 from sparseopt.torch._layout import Layout
 
 
@@ -105,7 +105,7 @@ class ProxAdamW(ProxOptimizer):
     4
     """
 
-    constraints = {
+    constraints: ClassVar = {
         **CONSTRAINTS,
         "betas": [Type(tuple, list)],
         "eps": [Interval(0, None)],
@@ -134,8 +134,7 @@ class ProxAdamW(ProxOptimizer):
         cut: float = 0.8,
         half_space: float | None = None,
     ) -> None:
-        options = {name: value for name, value in locals().items() if name != "params"}
-        super().__init__(params, options)
+        super().__init__(params, arguments(locals()))
 
     def _prepare(self, group: dict[str, Any]) -> None:
         super()._prepare(group)
@@ -194,7 +193,9 @@ def _metric(
     if not seen:
         return None
     roots = [moments[i][1] if i in seen else None for i in range(len(params))]
-    ones = [torch.ones_like(params[i]) if i in seen else None for i in range(len(params))]
+    ones = [
+        torch.ones_like(params[i]) if i in seen else None for i in range(len(params))
+    ]
     total, count = layout.sums(roots), layout.sums(ones)
     if kind == "layer":
         return (total.sum() / count.sum()).expand(layout.m)

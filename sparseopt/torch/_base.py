@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.optim import Optimizer
@@ -47,7 +47,7 @@ _SHARED = ("penalty", "k", "lam", "debias", "half_space")
 class ProxOptimizer(Optimizer):
     """Gradient step, then proximal step; subclasses say what the gradient step is."""
 
-    constraints: Mapping[str, list[Any]] = CONSTRAINTS
+    constraints: ClassVar[Mapping[str, list[Any]]] = CONSTRAINTS
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         check_params(type(self), self.constraints, defaults)
@@ -183,10 +183,13 @@ class ProxOptimizer(Optimizer):
             group["step"] += 1
         now = phase(unit.head["step"], unit.head)
         frozen = unit.head["support"] is not None
-        active = now.fraction > 0 and not frozen
+        moves = all(float(group["lr"]) > 0 for group in unit.groups)
+        active = now.fraction > 0 and not frozen and moves
         if not frozen:
             unit.see_gradient()
-        half_space = active and now.fraction == 1 and unit.head["half_space"] is not None
+        half_space = (
+            active and now.fraction == 1 and unit.head["half_space"] is not None
+        )
         before = unit.snapshot() if half_space else None
         precisions = [
             self._descend(group, layout if active else None)
@@ -278,3 +281,9 @@ class ProxOptimizer(Optimizer):
 
 def _scalar(precision: Any) -> Any:
     return precision.mean() if torch.is_tensor(precision) else precision
+
+
+def arguments(names: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults of an optimizer from the local names of its constructor."""
+    other = ("self", "params", "__class__")
+    return {name: value for name, value in names.items() if name not in other}

@@ -161,9 +161,7 @@ def _make(model: nn.Module, node: fx.Node, ops: dict, owner: str) -> Op:
     raise _unsupported(str(node.target), "a tensor of the model", owner)
 
 
-def _from_module(
-    module: nn.Module, node: fx.Node, inputs: list[Op], owner: str
-) -> Op:
+def _from_module(module: nn.Module, node: fx.Node, inputs: list[Op], owner: str) -> Op:
     name, kind = str(node.target), type(module)
     if kind in LINEAR:
         groups = getattr(module, "groups", 1)
@@ -221,7 +219,7 @@ def _bind(node: fx.Node) -> Callable[[torch.Tensor], torch.Tensor]:
     if isinstance(target, str):
         return lambda x: getattr(x, target)(*args, **kwargs)
     kwargs.pop("input", None)
-    return lambda x: target(x, *args, **kwargs)  # type: ignore[operator]
+    return lambda x: target(x, *args, **kwargs)
 
 
 def _flattens(node: fx.Node) -> bool:
@@ -247,7 +245,7 @@ def _assign_space(op: Op, owner: str) -> None:
         return
     if op.kind == "linear":
         _check_width(op, _width(op), owner)
-        op.space = Space(op.module.weight.shape[0])  # type: ignore[union-attr]
+        op.space = Space(op.module.weight.shape[0])
         return
     if op.kind == "output":
         for source in op.inputs:

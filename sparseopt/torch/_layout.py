@@ -126,7 +126,7 @@ class LabelLayout(Layout):
         self, tensors: Sequence[torch.Tensor], labels: list[torch.Tensor | None]
     ) -> None:
         self.joined = [i for i, part in enumerate(labels) if part is not None]
-        self.m = 1 + max(int(labels[i].max()) for i in self.joined)  # type: ignore[union-attr]
+        self.m = 1 + max(int(labels[i].max()) for i in self.joined)
         # free entries share one more group, which nobody looks at
         self.labels = [
             None
@@ -135,10 +135,9 @@ class LabelLayout(Layout):
             for part in labels
         ]
         counts = sum(
-            torch.bincount(self.labels[i], minlength=self.m + 1)  # type: ignore[arg-type]
-            for i in self.joined
+            torch.bincount(self.labels[i], minlength=self.m + 1) for i in self.joined
         )
-        self.sizes = counts[: self.m].float()  # type: ignore[index]
+        self.sizes = counts[: self.m].float()
         if bool((self.sizes == 0).any()):
             empty = int((self.sizes == 0).nonzero()[0])
             raise ValueError(

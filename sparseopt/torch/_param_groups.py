@@ -71,7 +71,8 @@ def param_groups(
     for op in trace(model, _OWNER):
         if op.kind in ("linear", "depthwise", "norm") and op.factor == 1:
             members.setdefault(op.channels, []).append(op)
-    groups, taken = [], set()
+    groups = []
+    taken: set[int] = set()
     for space, ops in members.items():
         if space.fixed or ops[0].kind == "norm" or skip & {op.name for op in ops}:
             continue

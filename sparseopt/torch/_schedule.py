@@ -42,8 +42,8 @@ class LossWatch:
     DECAY = 0.9
 
     def __init__(self) -> None:
-        self.first = 0.0
-        self.mean: torch.Tensor | None = None
+        self.first: Any = 0.0
+        self.mean: Any = 0.0
         self.count = 0
         self.warned = False
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from sparseopt._core._params import Boolean, Interval
-from sparseopt.torch._base import CONSTRAINTS, ProxOptimizer
+from sparseopt.torch._base import CONSTRAINTS, ProxOptimizer, arguments
 
 
 class ProxSGD(ProxOptimizer):
@@ -108,8 +108,10 @@ class ProxSGD(ProxOptimizer):
     >>> X = torch.randn(200, 10)
     >>> y = X[:, :2].sum(dim=1, keepdim=True)
     >>> layer = torch.nn.Linear(10, 1)
-    >>> group = {"params": [layer.weight], "penalty": "wgsef", "groups": "columns", "k": 2}
-    >>> optimizer = ProxSGD([group, {"params": [layer.bias]}], lr=0.1, total_steps=200)
+    >>> features = {"params": [layer.weight], "groups": "columns", "k": 2}
+    >>> features["penalty"] = "wgsef"
+    >>> bias = {"params": [layer.bias]}
+    >>> optimizer = ProxSGD([features, bias], lr=0.1, total_steps=200)
     >>> for _ in range(200):
     ...     optimizer.zero_grad()
     ...     loss = torch.nn.functional.mse_loss(layer(X), y)
@@ -119,7 +121,7 @@ class ProxSGD(ProxOptimizer):
     [0, 1]
     """
 
-    constraints = {
+    constraints: ClassVar = {
         **CONSTRAINTS,
         "momentum": [Interval(0, 1, closed="left")],
         "nesterov": [Boolean],
@@ -146,8 +148,7 @@ class ProxSGD(ProxOptimizer):
         cut: float = 0.8,
         half_space: float | None = None,
     ) -> None:
-        options = {name: value for name, value in locals().items() if name != "params"}
-        super().__init__(params, options)
+        super().__init__(params, arguments(locals()))
 
     def _descend(self, group: dict[str, Any], layout: Any) -> Any:
         lr, momentum = float(group["lr"]), group["momentum"]

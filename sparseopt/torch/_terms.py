@@ -59,7 +59,7 @@ class WGSEFTerm(Term):
         self.k, self.d, self.debias = k, d, debias
 
     def _shrinkage(self, r: torch.Tensor, p: Number) -> Number:
-        """d / p, the largest of which decides how large lam may be."""
+        """Ratios d / p, the largest of which decides how large lam may be."""
         if self.d is None:
             return 1.0 / p
         return self.d.to(r.dtype) / p
@@ -75,9 +75,7 @@ class WGSEFTerm(Term):
         b = lam * self._shrinkage(r, p)
         if self.debias > 0:
             limit = _LARGEST / (self.debias * self._largest(r, p))
-            b = b * (limit / lam).clamp(max=1.0) if torch.is_tensor(limit) else (
-                b * min(1.0, limit / lam)
-            )
+            b = b * _at_most_one(limit / lam)
         if not torch.is_tensor(b) or b.ndim == 0:
             shrunk = prox_wgsef(r, self.k, float(b), debias=self.debias)
             return torch.where(r > 0, shrunk / r, 0.0)
@@ -90,12 +88,18 @@ class WGSEFTerm(Term):
         norms = r.detach().double().cpu().numpy()
         d = None if self.d is None else self.d.double().cpu().numpy()
         y = wgsef_subgradient(norms, self.k, weights=d)
-        return float(np.linalg.norm(y - self.debias * norms * (1.0 if d is None else d)))
+        return float(
+            np.linalg.norm(y - self.debias * norms * (1.0 if d is None else d))
+        )
 
     def ceiling(self, r, p):
         if self.debias == 0:
             return None
         return _TARGET / (self.debias * self._largest(r, p))
+
+
+def _at_most_one(value: Number) -> Number:
+    return value.clamp(max=1.0) if torch.is_tensor(value) else min(1.0, value)
 
 
 class NormTerm(Term):

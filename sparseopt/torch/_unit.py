@@ -84,7 +84,7 @@ class Unit:
             if group["params"][i].grad is not None
         ]
         if squares:
-            norm = sum(s.to(squares[0].device) for s in squares).sqrt()  # type: ignore[union-attr]
+            norm = sum(s.to(squares[0].device) for s in squares).sqrt()
             seen = self.head["grad_norm"]
             self.head["grad_norm"] = norm if seen is None else seen.to(norm) + norm
             self.head["n_grads"] += 1
