@@ -53,7 +53,7 @@ static so_step solve_small(const so_root_table *T, so_search *s, const void *x, 
     else if (!is_float && out_of_range(s, most))
         step = SO_RANGE;
     else {
-        s->t = so_find_small(T, z, n, &s->rule, &stats);
+        s->t = so_find_small(T, z, n, &s->rule, &stats, NAN);
         if (s->t < s->rule.floor)
             s->t = s->rule.floor;
     }
@@ -69,7 +69,7 @@ static void bracket(const so_root_table *T, so_search *s, double *z, const so_st
     double most = 1.0, squares = target;
     so_rule rule = with_target(&s->rule, target);
     memcpy(z, s->sample, (size_t)m * sizeof *z);
-    s->start = so_find_small(T, z, m, &rule, stats);
+    s->start = so_find_small(T, z, m, &rule, stats, NAN);
     if (!s->rule.envelope) {
         squares = most = 0.0;
         for (int64_t i = 0; i < m; i++) {
@@ -85,12 +85,12 @@ static void bracket(const so_root_table *T, so_search *s, double *z, const so_st
     rule = with_target(&s->rule, target + margin);
     if (!s->rule.envelope || (double)stats->positive > target + margin) {
         memcpy(z, s->sample, (size_t)m * sizeof *z);
-        s->lo = so_find_small(T, z, m, &rule, stats);
+        s->lo = so_find_small(T, z, m, &rule, stats, s->start);
     }
     if (target > margin) {
         rule = with_target(&s->rule, target - margin);
         memcpy(z, s->sample, (size_t)m * sizeof *z);
-        s->hi = so_find_small(T, z, m, &rule, stats);
+        s->hi = so_find_small(T, z, m, &rule, stats, s->start);
     }
     /* a little wider: a root on a breakpoint is then inside */
     s->lo = fmax(s->lo - 1e-9 * fabs(s->lo), s->rule.floor);
@@ -140,10 +140,11 @@ so_step so_root_begin(const so_root_table *T, so_search *s, const void *x, int i
         return SO_MEMORY;
     /* one from each of m equal pieces: sorted data are sampled best of all */
     uint64_t random = SO_SEED;
+    double width = (double)n / (double)m;
+    uint64_t size = (uint64_t)width;
     for (int64_t j = 0; j < m; j++) {
-        int64_t first = j * n / m, size = (j + 1) * n / m - first;
-        int64_t i = first + (int64_t)(next_random(&random) % (uint64_t)size);
-        z[j] = element(x, is_float, i, absolute);
+        uint64_t i = (uint64_t)(width * (double)j) + ((next_random(&random) >> 32) * size >> 32);
+        z[j] = element(x, is_float, (int64_t)i, absolute);
     }
     so_step step = so_root_sampled(T, s, z, m, n, is_float);
     free(z);

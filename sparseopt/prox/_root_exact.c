@@ -88,7 +88,7 @@ outcome so_find_exact(const so_root_table *T, double *z, int64_t n, exact *s)
 }
 
 double so_find_small(const so_root_table *T, double *z, int64_t n, const so_rule *r,
-                         const so_stats *stats)
+                         const so_stats *stats, double start)
 {
     exact s = {.rule = r, .sure_lo = 1, .sure_hi = 1, .random = SO_SEED};
     double m = (double)n;
@@ -107,6 +107,8 @@ double so_find_small(const so_root_table *T, double *z, int64_t n, const so_rule
             return s.hi;
         s.lo -= 1e-7 * fabs(s.lo) + DBL_MIN;
     }
+    if (start > s.lo && start < s.hi)
+        s.t = start;
     if (!(s.t > s.lo && s.t < s.hi))
         s.t = s.lo + 0.5 * (s.hi - s.lo);
     so_find_exact(T, z, n, &s);

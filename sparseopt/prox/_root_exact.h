@@ -70,8 +70,8 @@ typedef struct {
 
 /* The root, or on which side of the bracket it is; z is overwritten. */
 outcome so_find_exact(const so_root_table *T, double *z, int64_t n, exact *s);
-/* The root among n elements from nothing but their statistics; z is overwritten. */
+/* The root among n elements from their statistics and perhaps a guess; z is overwritten. */
 double so_find_small(const so_root_table *T, double *z, int64_t n, const so_rule *r,
-                     const so_stats *stats);
+                     const so_stats *stats, double start);
 
 #endif
