@@ -162,12 +162,14 @@ def prox_wgsef(
     _check_debias(blocks, lam, debias)
 
     def solve(vector: np.ndarray, into: np.ndarray) -> Any:
-        t, r = shrink(vector, into, blocks, lam, debias, check_finite, n_threads)
-        if not return_info:
-            return None
-        u = shares(vector, r, t, blocks, lam, debias)
-        with np.errstate(divide="ignore"):
-            return u, np.divide(1.0, t), np.count_nonzero(u)
+        if return_info and np.may_share_memory(vector, into):
+            vector = vector.copy()  # the shares are found after the output is written
+        root, r = shrink(vector, into, blocks, lam, debias, check_finite, n_threads)
+        if return_info:
+            norms = np.abs(vector) if r is None else r
+            u = shares(norms, root, blocks, lam, debias)
+            return u, root.eta, int(np.count_nonzero(u))
+        return None
 
     found = map_slices(solve, point, w, axis)
     if not return_info:

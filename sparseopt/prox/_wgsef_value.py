@@ -8,7 +8,7 @@ import numpy as np
 
 from sparseopt._core._params import Boolean, Interval, validate_params
 from sparseopt.prox._blocks import Blocks, make_blocks
-from sparseopt.prox._engine import root
+from sparseopt.prox._engine import find_root, group_norms
 from sparseopt.prox._inputs import as_point
 
 
@@ -34,8 +34,10 @@ def wgsef_value(
         Point, taken as one vector.
     k : int
         Number of groups, in [1, m].
-    groups, weights
-        As in `prox_wgsef`.
+    groups : None, int, list of index arrays or array of n labels, default=None
+        Disjoint groups, as in `prox_wgsef`.
+    weights : None, "sqrt", "size" or array_like of shape (m,), default=None
+        Group weights d, as in `prox_wgsef`.
     debias : float in [0, 1], default=0.0
         Multiple of ``1/2 sum_j d_j ||w_j||^2`` that is taken off.  With 1 the value is
         zero if and only if at most k groups are nonzero.
@@ -73,16 +75,18 @@ def wgsef_value(
         return float(0.5 * terms.sum() * top * top)
 
 
+def _norms(w: np.ndarray, blocks: Blocks) -> np.ndarray:
+    return np.abs(w.astype(np.float64)) if blocks.single else group_norms(w, blocks)
+
+
 def _scaled(w: np.ndarray, blocks: Blocks) -> tuple[float, np.ndarray, float]:
     """Largest a_j, all a_j over it, and the t with ``sum min(1, a / t) = k``."""
-    r = blocks.groups.norms(w.reshape(-1))
-    a = np.sqrt(blocks.weight) * r
+    a = np.sqrt(blocks.weight) * _norms(w.reshape(-1), blocks)
     top = float(a.max())
     if top == 0 or not top < np.inf:
         return top, a, np.nan
     a /= top
-    one = Blocks(blocks.groups, blocks.k)
-    return top, a, root(a, one, 0.0, 0.0)
+    return top, a, find_root(a, Blocks(blocks.groups, blocks.k), 0.0, 0.0).t
 
 
 @validate_params({"check_finite": [Boolean]})
@@ -106,8 +110,10 @@ def wgsef_conjugate(
         Point, taken as one vector.
     k : int
         Number of groups, in [1, m].
-    groups, weights
-        As in `prox_wgsef`.
+    groups : None, int, list of index arrays or array of n labels, default=None
+        Disjoint groups, as in `prox_wgsef`.
+    weights : None, "sqrt", "size" or array_like of shape (m,), default=None
+        Group weights d, as in `prox_wgsef`.
     check_finite : bool, default=True
         Reject NaN and infinity.
 
@@ -131,9 +137,14 @@ def wgsef_conjugate(
     if not point.size:
         return 0.0
     blocks = make_blocks(wgsef_conjugate, point.size, k, groups, weights)
-    if point[blocks.groups.free].any():
+    if blocks.groups.size is None and point[blocks.groups.free].any():
         return np.inf
-    a = blocks.groups.norms(point) / np.sqrt(blocks.weight)
+    r = (
+        np.abs(point).astype(np.float64)
+        if blocks.single
+        else group_norms(point, blocks)
+    )
+    a = r / np.sqrt(blocks.weight)
     top = float(a.max())
     if top == 0 or not top < np.inf:
         return top
@@ -164,8 +175,10 @@ def wgsef_subgradient(
         Point, taken as one vector.
     k : int
         Number of groups, in [1, m].
-    groups, weights
-        As in `prox_wgsef`.
+    groups : None, int, list of index arrays or array of n labels, default=None
+        Disjoint groups, as in `prox_wgsef`.
+    weights : None, "sqrt", "size" or array_like of shape (m,), default=None
+        Group weights d, as in `prox_wgsef`.
     debias : float in [0, 1], default=0.0
         As in `wgsef_value`.
     check_finite : bool, default=True
