@@ -39,6 +39,14 @@ from sparseopt.prox._sets import (
     project_psd,
     project_soc,
 )
+from sparseopt.prox._slope import prox_slope, slope_weights
+from sparseopt.prox._spectral import (
+    project_rank,
+    prox_nuclear,
+    prox_rank,
+    prox_schatten,
+)
+from sparseopt.prox._tv import prox_fused_lasso, prox_isotonic, prox_tv1d
 
 __all__ = [
     "AffineSet",
@@ -53,12 +61,15 @@ __all__ = [
     "project_l2_ball",
     "project_linf_ball",
     "project_psd",
+    "project_rank",
     "project_soc",
     "prox_elastic_net",
+    "prox_fused_lasso",
     "prox_group_lasso",
     "prox_group_linf",
     "prox_hinge",
     "prox_huber",
+    "prox_isotonic",
     "prox_kl",
     "prox_l0",
     "prox_l1",
@@ -70,10 +81,16 @@ __all__ = [
     "prox_logistic",
     "prox_lq",
     "prox_mcp",
+    "prox_nuclear",
     "prox_pinball",
+    "prox_rank",
     "prox_ridge",
     "prox_scad",
+    "prox_schatten",
+    "prox_slope",
     "prox_sparse_group_lasso",
     "prox_squared_hinge",
     "prox_tree",
+    "prox_tv1d",
+    "slope_weights",
 ]

@@ -9,14 +9,31 @@
 
 #define SO_T double
 #define SO_N(name) SO_CAT(name, d)
+#include "_path_body.h"
 #include "_sequences_body.h"
 #undef SO_T
 #undef SO_N
 #define SO_T float
 #define SO_N(name) SO_CAT(name, s)
+#include "_path_body.h"
 #include "_sequences_body.h"
 #undef SO_T
 #undef SO_N
+
+double so_check_lam(int64_t n, const double *lam)
+{
+    double bad = lam[n - 1] >= 0.0 && lam[0] < INFINITY ? 0.0 : NAN;
+    int rises = 0;
+    for (int64_t i = 1; i < n; i++)
+        rises |= !(lam[i] <= lam[i - 1]);
+    return rises ? NAN : bad;
+}
+
+void so_path_start(so_path *s)
+{
+    memset(s, 0, sizeof(so_path));
+    s->fresh = 1;
+}
 
 int64_t so_refine(int64_t p, double *v, double level)
 {
@@ -29,21 +46,51 @@ int64_t so_refine(int64_t p, double *v, double level)
     return k;
 }
 
-double so_check_lam(int64_t n, const double *lam)
-{
-    double bad = lam[n - 1] >= 0.0 && lam[0] < INFINITY ? 0.0 : NAN;
-    int rises = 0;
-    for (int64_t i = 1; i < n; i++)
-        rises |= !(lam[i] <= lam[i - 1]);
-    return rises ? NAN : bad;
-}
-
 int so_is_sorted(int64_t p, const double *v)
 {
-    int rises = 0;
-    for (int64_t i = 1; i < p; i++)
-        rises |= v[i] > v[i - 1];
-    return !rises;
+    for (int64_t start = 0; start < p - 1; start += 1024) {
+        int64_t stop = start + 1024 < p - 1 ? start + 1024 : p - 1;
+        int rises = 0;
+        for (int64_t i = start; i < stop; i++)
+            rises |= v[i + 1] > v[i];
+        if (rises)
+            return 0;
+    }
+    return 1;
+}
+
+/* Entries from place r on end at zero if no sum of v - lam from r on is positive.  Between the
+ * ends of a bucket such a sum exceeds the one at its start by at most its size times the largest
+ * difference possible inside.  `after` is the largest sum from the next bucket on. */
+static double cut_sum(double after, int64_t size, double sum, double top, double lowest_lam)
+{
+    double inside = (double)size * (top - lowest_lam);
+    after += sum;
+    after = inside > after ? inside : after;
+    return after > 0.0 ? after : 0.0;
+}
+
+static double sum_of(int64_t n, const double *a)
+{
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += a[i];
+    return sum;
+}
+
+int64_t so_sorted_cut(int64_t p, const double *v, const double *lam, double scale)
+{
+    enum { SIZE = 2048 };
+    int64_t live = p;
+    double after = 0.0;
+    for (int64_t start = (p - 1) / SIZE * SIZE; start >= 0; start -= SIZE) {
+        int64_t size = p - start < SIZE ? p - start : SIZE;
+        double sum = sum_of(size, v + start) - scale * sum_of(size, lam + start);
+        after = cut_sum(after, size, sum, v[start], scale * lam[start + size - 1]);
+        live = after == 0.0 ? start : live;
+    }
+    return live;
 }
 
 static int bit_length(uint64_t value)
@@ -73,31 +120,52 @@ void so_bucket_plan(int64_t p, const double *v, so_buckets *b)
     b->shift = range > b->log_count ? range - b->log_count : 0;
 }
 
-void so_bucket_count(int64_t p, const double *v, const so_buckets *b, int64_t *start)
+void so_bucket_count(int64_t p, const double *v, const so_buckets *b, int64_t *start, double *sums)
 {
     int64_t count = (int64_t)1 << b->log_count;
     memset(start, 0, (size_t)(count + 1) * sizeof(int64_t));
-    for (int64_t i = 0; i < p; i++)
-        start[bucket_of(b, v[i]) + 1]++;
+    memset(sums, 0, (size_t)count * sizeof(double));
+    for (int64_t i = 0; i < p; i++) {
+        int64_t k = bucket_of(b, v[i]);
+        start[k + 1]++;
+        sums[k] += v[i];
+    }
     for (int64_t j = 0; j < count; j++)
         start[j + 1] += start[j];
+}
+
+void so_bucket_cut(so_buckets *b, const int64_t *start, const double *sums, const double *lam,
+                   double scale)
+{
+    double after = 0.0;
+    b->live = (int64_t)1 << b->log_count;
+    for (int64_t j = b->live - 1; j >= 0; j--) {
+        int64_t size = start[j + 1] - start[j];
+        if (size > 0) {
+            uint64_t bits = b->high - ((uint64_t)j << b->shift);
+            double top, sum = sums[j] - scale * sum_of(size, lam + start[j]);
+            memcpy(&top, &bits, 8);
+            after = cut_sum(after, size, sum, top, scale * lam[start[j + 1] - 1]);
+        }
+        b->live = after == 0.0 ? j : b->live;
+    }
+}
+
+double so_bucket_level(const so_buckets *b, double level)
+{
+    uint64_t width = (uint64_t)b->live << b->shift, bits;
+    if (b->live >> b->log_count || width > b->high)
+        return level;
+    double value;
+    bits = b->high - width;
+    memcpy(&value, &bits, 8);
+    return value > level ? value : level;
 }
 
 void so_bucket_scatter(int64_t p, const double *v, const so_buckets *b, int64_t *next, double *to)
 {
     for (int64_t i = 0; i < p; i++)
         to[next[bucket_of(b, v[i])]++] = v[i];
-}
-
-static void insertion(int64_t n, uint64_t *a)
-{
-    for (int64_t i = 1; i < n; i++) {
-        uint64_t w = a[i];
-        int64_t j = i;
-        for (; j > 0 && a[j - 1] > w; j--)
-            a[j] = a[j - 1];
-        a[j] = w;
-    }
 }
 
 /* Radix sort from the lowest digit; linear for any data. */
@@ -120,48 +188,54 @@ static void radix(int64_t n, uint64_t *a, uint64_t *tmp, int bits)
         memcpy(a, from, (size_t)n * 8);
 }
 
-/* Sorts words that are spread evenly in time n: into about n / 4 cells, then within each. */
-static void sort_words(int64_t n, uint64_t *a, uint64_t *tmp)
+/* Insertion sort that gives up, returning 0, after 4 n moves. */
+static int insertion(int64_t n, uint64_t *a)
 {
-    enum { SMALL = 24, MOST = 10 };
-    if (n <= SMALL) {
-        insertion(n, a);
-        return;
-    }
-    uint64_t low = a[0], high = a[0];
+    int64_t moves = 0;
     for (int64_t i = 1; i < n; i++) {
-        low = a[i] < low ? a[i] : low;
-        high = a[i] > high ? a[i] : high;
+        uint64_t w = a[i];
+        if (a[i - 1] <= w)
+            continue;
+        int64_t j = i;
+        for (; j > 0 && a[j - 1] > w; j--)
+            a[j] = a[j - 1];
+        a[j] = w;
+        moves += i - j;
+        if (moves > 4 * n)
+            return 0;
     }
-    int range = bit_length(high - low), log_cells = bit_length((uint64_t)n) - 2;
-    log_cells = log_cells > MOST ? MOST : log_cells;
-    int shift = range > log_cells ? range - log_cells : 0;
-    int32_t cells = 1 << log_cells;
-    int64_t next[(1 << MOST) + 1];
-    memset(next, 0, (size_t)(cells + 1) * sizeof(int64_t));
-    for (int64_t i = 0; i < n; i++)
-        next[((a[i] - low) >> shift) + 1]++;
-    int64_t most = 0;
-    for (int32_t j = 0; j < cells; j++) {
-        most = next[j + 1] > most ? next[j + 1] : most;
-        next[j + 1] += next[j];
-    }
-    if (most > n / 2 && most > 256) { /* uneven */
-        radix(n, a, tmp, bit_length(high));
+    return 1;
+}
+
+/* Two stable passes over the leading digits, without branches, leave few pairs in the wrong order
+ * unless the words are spread very unevenly. */
+static void sort_words(int64_t n, uint64_t *a, uint64_t *tmp, uint64_t low, uint64_t high)
+{
+    enum { MOST = 11 };
+    if (n <= 16 && insertion(n, a))
         return;
+    int range = bit_length(high - low), digit = (bit_length((uint64_t)n) + 7) / 2;
+    digit = digit > MOST ? MOST : digit;
+    int shift = range > 2 * digit ? range - 2 * digit : 0;
+    int32_t cells = 1 << digit, first[(1 << MOST) + 1], second[(1 << MOST) + 1];
+    uint64_t mask = (uint64_t)cells - 1;
+    memset(first, 0, (size_t)(cells + 1) * sizeof(int32_t));
+    memset(second, 0, (size_t)(cells + 1) * sizeof(int32_t));
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t key = (a[i] - low) >> shift;
+        first[(key & mask) + 1]++;
+        second[(key >> digit) + 1]++;
+    }
+    for (int32_t j = 0; j < cells; j++) {
+        first[j + 1] += first[j];
+        second[j + 1] += second[j];
     }
     for (int64_t i = 0; i < n; i++)
-        tmp[next[(a[i] - low) >> shift]++] = a[i];
-    memcpy(a, tmp, (size_t)n * 8);
-    int64_t first = 0;
-    for (int32_t j = 0; j < cells; j++) { /* next[j] is where cell j ends */
-        int64_t size = next[j] - first;
-        if (size > 4 * SMALL)
-            radix(size, a + first, tmp, bit_length(high));
-        else if (size > 1)
-            insertion(size, a + first);
-        first = next[j];
-    }
+        tmp[first[((a[i] - low) >> shift) & mask]++] = a[i];
+    for (int64_t i = 0; i < n; i++)
+        a[second[((tmp[i] - low) >> shift) >> digit]++] = tmp[i];
+    if (!insertion(n, a))
+        radix(n, a, tmp, bit_length(high));
 }
 
 typedef struct {
@@ -197,14 +271,17 @@ int so_bucket_sort(int64_t n, const double *v, const so_buckets *b, uint64_t *wo
     int low_bits = bit_length((uint64_t)n);
     if (b->shift + low_bits > 64)
         return sort_entries(n, v, perm);
-    uint64_t mask = ((uint64_t)1 << low_bits) - 1;
+    uint64_t mask = ((uint64_t)1 << low_bits) - 1, low = ~(uint64_t)0, high = 0;
     uint64_t keep = b->shift < 64 ? ((uint64_t)1 << b->shift) - 1 : ~(uint64_t)0;
     for (int64_t i = 0; i < n; i++) {
         uint64_t bits;
         memcpy(&bits, &v[i], 8);
-        work[i] = (((b->high - bits) & keep) << low_bits) | (uint64_t)i;
+        bits = (((b->high - bits) & keep) << low_bits) | (uint64_t)i;
+        work[i] = bits;
+        low = bits < low ? bits : low;
+        high = bits > high ? bits : high;
     }
-    sort_words(n, work, work + n);
+    sort_words(n, work, work + n, low, high);
     for (int64_t i = 0; i < n; i++)
         perm[i] = (uint32_t)(work[i] & mask);
     return 0;
@@ -213,17 +290,33 @@ int so_bucket_sort(int64_t n, const double *v, const so_buckets *b, uint64_t *wo
 int64_t so_slope_pool(int64_t n, const double *v, const uint32_t *perm, const double *lam,
                       double scale, int64_t k, so_piece *pools)
 {
-    for (int64_t i = 0; i < n; i++) {
-        double sum = (perm ? v[perm[i]] : v[i]) - scale * lam[i], len = 1.0;
-        while (k > 0 && pools[k - 1].sum * len <= sum * pools[k - 1].len) {
-            k--;
-            sum += pools[k].sum;
-            len += pools[k].len;
-        }
-        pools[k].sum = sum;
-        pools[k].len = len;
-        k++;
+    if (n == 0)
+        return k;
+    so_piece top = {-INFINITY, 1.0}; /* the last pool, kept in registers */
+    int64_t i = 0;
+    if (k > 0) {
+        top = pools[--k];
+    } else {
+        top.sum = (perm ? v[perm[0]] : v[0]) - scale * lam[0];
+        i = 1;
     }
+    for (; i < n; i++) {
+        double sum = (perm ? v[perm[i]] : v[i]) - scale * lam[i], len = 1.0;
+        if (top.sum > sum * top.len) {
+            pools[k++] = top;
+        } else {
+            sum += top.sum;
+            len += top.len;
+            while (k > 0 && pools[k - 1].sum * len <= sum * pools[k - 1].len) {
+                k--;
+                sum += pools[k].sum;
+                len += pools[k].len;
+            }
+        }
+        top.sum = sum;
+        top.len = len;
+    }
+    pools[k++] = top;
     return k;
 }
 

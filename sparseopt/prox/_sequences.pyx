@@ -17,32 +17,32 @@ cdef extern from "_sequences.h" nogil:
     ctypedef struct so_piece:
         double sum
         double len
-    ctypedef struct so_string:
-        int64_t up_head
-        int64_t up_tail
-        int64_t low_head
-        int64_t low_tail
+    ctypedef struct so_path:
         int64_t written
-        double edge
     ctypedef struct so_buckets:
         uint64_t high
         int shift
         int log_count
-    void so_string_d(so_string*, int64_t, int64_t, int64_t, const double*, const double*, double,
-                     double, so_piece*, so_piece*, double*)
-    void so_string_s(so_string*, int64_t, int64_t, int64_t, const float*, const float*, double,
-                     double, so_piece*, so_piece*, float*)
+        int64_t live
+    void so_path_start(so_path*)
+    void so_path_d(so_path*, int64_t, int64_t, const double*, const double*, double, double,
+                   so_piece*, so_piece*, double*)
+    void so_path_s(so_path*, int64_t, int64_t, const float*, const float*, double, double,
+                   so_piece*, so_piece*, float*)
     int64_t so_pool_d(int64_t, int64_t, int64_t, int, const double*, const double*, int64_t,
                       so_piece*, int64_t*)
     int64_t so_pool_s(int64_t, int64_t, int64_t, int, const float*, const float*, int64_t,
                       so_piece*, int64_t*)
     int64_t so_keep_d(int64_t, int64_t, const double*, double, int64_t, double*)
     int64_t so_keep_s(int64_t, int64_t, const float*, double, int64_t, double*)
-    int64_t so_refine(int64_t, double*, double)
     double so_check_lam(int64_t, const double*)
     int so_is_sorted(int64_t, const double*)
+    int64_t so_refine(int64_t, double*, double)
+    int64_t so_sorted_cut(int64_t, const double*, const double*, double)
+    double so_bucket_level(const so_buckets*, double)
     void so_bucket_plan(int64_t, const double*, so_buckets*)
-    void so_bucket_count(int64_t, const double*, const so_buckets*, int64_t*)
+    void so_bucket_count(int64_t, const double*, const so_buckets*, int64_t*, double*)
+    void so_bucket_cut(so_buckets*, const int64_t*, const double*, const double*, double)
     void so_bucket_scatter(int64_t, const double*, const so_buckets*, int64_t*, double*)
     int so_bucket_sort(int64_t, const double*, const so_buckets*, uint64_t*, uint32_t*)
     int64_t so_slope_pool(int64_t, const double*, const uint32_t*, const double*, double, int64_t,
@@ -60,10 +60,10 @@ def total_variation(const real[:, ::1] x, const real[::1] w, double lam, double 
                     real[:, ::1] out):
     """Each row with ``lam sum_i w_i |u_(i+1) - u_i| + l1 |u|_1``; `w` None for ones.
 
-    `out` may be `x`: an entry is written only after it was read.
+    `out` must not be `x`.
     """
-    cdef int64_t n = x.shape[1], row, i, stop
-    cdef so_string state
+    cdef int64_t n = x.shape[1], row
+    cdef so_path state
     cdef double[:, ::1] memory = np.empty((2 * n, 2))
     cdef so_piece* up = <so_piece*> &memory[0, 0]
     cdef so_piece* low = <so_piece*> &memory[n, 0]
@@ -71,21 +71,15 @@ def total_variation(const real[:, ::1] x, const real[::1] w, double lam, double 
     if w is not None and n > 1:
         weights = &w[0]
     for row in range(x.shape[0]):
-        state.up_head = state.low_head = 0
-        state.up_tail = state.low_tail = -1
-        state.written = 0
-        state.edge = 0.0
-        i = 0
-        while i < n:
-            stop = min(n, i + PIECE)
+        so_path_start(&state)
+        while state.written < n:
             with nogil:
                 if real is double:
-                    so_string_d(&state, i, stop, n, &x[row, 0], weights, lam, l1, up, low,
-                                &out[row, 0])
+                    so_path_d(&state, PIECE, n, &x[row, 0], weights, lam, l1, up, low,
+                              &out[row, 0])
                 else:
-                    so_string_s(&state, i, stop, n, &x[row, 0], weights, lam, l1, up, low,
-                                &out[row, 0])
-            i = stop
+                    so_path_s(&state, PIECE, n, &x[row, 0], weights, lam, l1, up, low,
+                              &out[row, 0])
             PyErr_CheckSignals()
 
 
@@ -127,11 +121,12 @@ def slope_weights_valid(const double[::1] lam):
 
 def slope(const real[::1] x, const double[::1] lam, double scale, real[::1] out):
     """Prox of ``scale * sum_i lam_i |u|_(i)``; `out` may be `x`."""
-    cdef int64_t n = x.shape[0], i = 0, p = 0, kept, stop
-    cdef double level = scale * lam[n - 1]
-    cdef double[::1] v = np.empty(n), values
-    cdef int64_t[::1] first = np.zeros(1, dtype=np.int64)
+    cdef int64_t n = x.shape[0], i = 0, p = 0, stop
+    cdef double level = scale * lam[n - 1]  # what is not above it ends at zero
+    cdef double[::1] v = np.empty(n)
+    cdef int64_t[::1] start
     cdef so_buckets plan
+    cdef so_buckets* buckets = &plan
     while i < n:
         stop = min(n, i + PIECE)
         with nogil:
@@ -141,42 +136,34 @@ def slope(const real[::1] x, const double[::1] lam, double scale, real[::1] out)
                 p = so_keep_s(i, stop, &x[0], level, p, &v[0])
         i = stop
         PyErr_CheckSignals()
-    # an entry at most as large as the weight of the last place that is left ends at zero
-    kept = n
-    while 0 < p < kept:
-        kept = p
-        level = scale * lam[p - 1]
-        with nogil:
-            p = so_refine(kept, &v[0], level)
     if p == 0:
         out[:] = 0
         return
-    if p > 0xFFFFFFFF:
-        raise ValueError(f"More than 2^32 - 1 entries would have to be sorted: {p}.")
-    plan.high = 0
-    plan.shift = plan.log_count = 0
     if so_is_sorted(p, &v[0]):
-        values = v
+        buckets = NULL
+        start = np.zeros(1, dtype=np.int64)
+        i = p
+        p = so_sorted_cut(p, &v[0], &lam[0], scale)
+        if p < i:
+            level = v[p]
         _sorted_values(p, v, lam, scale)
     else:
-        so_bucket_plan(p, &v[0], &plan)
-        values = np.empty(p)
-        first = _bucket_values(p, v, lam, scale, &plan, values)
+        v, start = _bucket_values(p, v, lam, scale, &level, &plan)
     i = 0
     while i < n:
         stop = min(n, i + PIECE)
         with nogil:
             if real is double:
-                so_replay_d(i, stop, &x[0], level, &plan, &first[0], &values[0], &out[0])
+                so_replay_d(i, stop, &x[0], level, buckets, &start[0], &v[0], &out[0])
             else:
-                so_replay_s(i, stop, &x[0], level, &plan, &first[0], &values[0], &out[0])
+                so_replay_s(i, stop, &x[0], level, buckets, &start[0], &v[0], &out[0])
         i = stop
         PyErr_CheckSignals()
 
 
 cdef _sorted_values(int64_t p, double[::1] v, const double[::1] lam, double scale):
-    """Replace nonincreasing magnitudes by their values."""
-    cdef double[:, ::1] memory = np.empty((p, 2))
+    """Replace the first p magnitudes, which are nonincreasing, by their values."""
+    cdef double[:, ::1] memory = np.empty((max(p, 1), 2))
     cdef so_piece* pools = <so_piece*> &memory[0, 0]
     cdef int64_t i = 0, k = 0, used = 0, stop
     while i < p:
@@ -190,41 +177,46 @@ cdef _sorted_values(int64_t p, double[::1] v, const double[::1] lam, double scal
         so_slope_values(p, pools, &k, &used, NULL, &v[0])
 
 
-cdef int64_t[::1] _bucket_values(int64_t p, const double[::1] v, const double[::1] lam,
-                                 double scale, const so_buckets* plan, double[::1] values):
-    """Values in the order of the buckets, and where each bucket starts."""
-    cdef int64_t count = 1 << plan.log_count, j, size, largest = 0, k = 0, used = 0
-    cdef int64_t[::1] start = np.empty(count + 1, dtype=np.int64), following
-    cdef double[:, ::1] memory = np.empty((p, 2))
+cdef _bucket_values(int64_t p, double[::1] v, const double[::1] lam, double scale, double* level,
+                    so_buckets* plan):
+    """Values in the order of the buckets, where each starts; and the level of what is live."""
+    cdef int64_t count, size, j, first, k = 0, used = 0
+    cdef int failed = 0
+    cdef double[::1] sums, values
+    cdef int64_t[::1] start, following
+    so_bucket_plan(p, &v[0], plan)
+    count = 1 << plan.log_count
+    start, sums = np.empty(count + 1, dtype=np.int64), np.empty(count)
+    with nogil:
+        so_bucket_count(p, &v[0], plan, &start[0], &sums[0])
+        so_bucket_cut(plan, &start[0], &sums[0], &lam[0], scale)
+        size = start[plan.live]
+        level[0] = so_bucket_level(plan, level[0])
+        if size < p:
+            so_refine(p, &v[0], level[0])
+    if size > 0xFFFFFFFF:
+        raise ValueError(f"More than 2^32 - 1 entries would have to be sorted: {size}.")
+    PyErr_CheckSignals()
+    values, following = np.empty(size + 1), np.array(start)
+    cdef double[:, ::1] memory = np.empty((size + 1, 2))
     cdef so_piece* pools = <so_piece*> &memory[0, 0]
-    cdef uint32_t[::1] perm = np.empty(p, dtype=np.uint32)
-    cdef uint64_t[::1] work
-    cdef int short_of_memory = 0
+    cdef uint32_t[::1] perm = np.empty(size + 1, dtype=np.uint32)
+    cdef uint64_t[::1] work = np.empty(2 * np.diff(start).max(), dtype=np.uint64)
     with nogil:
-        so_bucket_count(p, &v[0], plan, &start[0])
-    following = start.copy()
-    with nogil:
-        so_bucket_scatter(p, &v[0], plan, &following[0], &values[0])
-    for j in range(count):
-        largest = max(largest, start[j + 1] - start[j])
-    work = np.empty(2 * largest, dtype=np.uint64)
-    for j in range(count):
-        size = start[j + 1] - start[j]
-        if size == 0:
-            continue
+        so_bucket_scatter(size, &v[0], plan, &following[0], &values[0])
+    for j in range(plan.live):
+        first = start[j]
         with nogil:
-            short_of_memory = so_bucket_sort(size, &values[start[j]], plan, &work[0],
-                                             &perm[start[j]])
-            if not short_of_memory:
-                k = so_slope_pool(size, &values[start[j]], &perm[start[j]], &lam[start[j]],
-                                  scale, k, pools)
-        if short_of_memory:
+            failed = so_bucket_sort(start[j + 1] - first, &values[first], plan, &work[0],
+                                    &perm[first])
+            k = so_slope_pool(start[j + 1] - first, &values[first], &perm[first], &lam[first],
+                              scale, k, pools)
+        if failed:
             raise MemoryError
         PyErr_CheckSignals()
     k = 0
     with nogil:
-        for j in range(count):
-            size = start[j + 1] - start[j]
-            if size > 0:
-                so_slope_values(size, pools, &k, &used, &perm[start[j]], &values[start[j]])
-    return start
+        for j in range(plan.live):
+            first = start[j]
+            so_slope_values(start[j + 1] - first, pools, &k, &used, &perm[first], &values[first])
+    return values, start
