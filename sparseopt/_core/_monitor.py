@@ -189,12 +189,23 @@ class Monitor:
             return Status.MAX_ITER
         return None
 
-    def finish(self, status: Status, message: str = "") -> None:
-        """Stop the clock, remove the bar and print the summary."""
+    def finish(
+        self,
+        status: Status,
+        message: str = "",
+        *,
+        objective: float | None = None,
+        residual: float | None = None,
+    ) -> None:
+        """Stop the clock, remove the bar and print the summary.
+
+        The last update's objective and residual are printed unless the result has
+        others: of a final check, or of the problem where the update was of a stage.
+        """
         self._elapsed = self.elapsed
         self.close()
         if self.verbose:
-            write_line(self._summary(status, message))
+            write_line(self._summary(status, message, objective, residual))
 
     def close(self) -> None:
         """Remove the progress bar, if there is one."""
@@ -298,8 +309,16 @@ class Monitor:
         names = ("iter", "time", *_COLUMNS[2:], *self.fields)
         return f"{'':{len(self.name)}} " + " ".join(_cells(names, texts))
 
-    def _summary(self, status: Status, message: str) -> str:
-        _, _, objective, residual = self._last_row()[:4] or (0, 0, _NAN, _NAN)
+    def _summary(
+        self,
+        status: Status,
+        message: str,
+        objective: float | None,
+        residual: float | None,
+    ) -> str:
+        last = self._last_row()[2:4] or (_NAN, _NAN)
+        objective = last[0] if objective is None else objective
+        residual = last[1] if residual is None else residual
         bound = "" if self.tol is None else f" (tol {self.tol:.3g})"
         message = message or status.advice
         news = message != Status.CONVERGED.advice

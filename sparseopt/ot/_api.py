@@ -47,7 +47,7 @@ _MAX_ITER = {"auto": 2000, "sinkhorn": 100_000, "sns": 1000, "ssns": 1000}
         "reg": [Interval(0, None, closed="neither")],
         "method": [Options(*_METHODS)],
         "reg_relative": [Boolean],
-        "n_sinkhorn": [Interval(0, None, integer=True)],
+        "n_sinkhorn": [Interval(0, None, integer=True), None],
         "density": [Interval(0, 1, closed="right"), None],
     }
 )
@@ -67,7 +67,7 @@ def solve(
     verbose: int = 0,
     n_threads: int | None = None,
     dtype: Any = None,
-    n_sinkhorn: int = 20,
+    n_sinkhorn: int | None = None,
     density: float | None = None,
 ) -> OTResult:
     """Entropic optimal transport between two discrete distributions.
@@ -121,11 +121,12 @@ def solve(
         depend on it.
     dtype : {"float32", "float64"}, optional
         Type to convert the cost to.  Sums are float64 in any case.
-    n_sinkhorn : int, default=20
-        Method "sns": Sinkhorn iterations before the Newton stage.
+    n_sinkhorn : int, optional
+        Method "sns" only: Sinkhorn iterations before the Newton stage, 20 if not given.
     density : float, optional
-        Method "sns": share of the (n + m)^2 entries of the Hessian that its two blocks
-        of plan entries may fill, the paper's lambda; ``4 / (n + m)`` if not given.
+        Method "sns" only: share of the (n + m)^2 entries of the Hessian that its two
+        blocks of plan entries may fill, the paper's lambda; ``4 / (n + m)`` if not
+        given.
 
     Returns
     -------
@@ -183,7 +184,7 @@ def solve(
     tol = max(tol or (1e-5 if single else 1e-9), sys.float_info.min)
     problem = make_problem(C, a, b, reg, n_threads)
     run = _start(problem, (C, a, b), init, tol)
-    run.options = {"n_sinkhorn": n_sinkhorn, "density": density}
+    run.options = _method_options(method, n_sinkhorn=n_sinkhorn, density=density)
     run.monitor = Monitor(
         "ot.solve",
         tol=tol,
@@ -197,7 +198,12 @@ def solve(
     with run.monitor:
         status = _solve(run, _METHODS[method])
         result = _result(run, status, C, a, b, reg)
-        run.monitor.finish(result.status, result.message)
+        run.monitor.finish(
+            result.status,
+            result.message,
+            objective=result.objective,
+            residual=result.residual,
+        )
     run.monitor.warn_if_not_converged(result.status, result.residual, tol)
     return result
 
@@ -240,6 +246,17 @@ def _regularisation(C: np.ndarray, reg: float | None, relative: bool) -> float:
             f"{span:.3g}, must be a positive float. Got {reg!r}; rescale the cost."
         )
     return float(reg) * span if span > 0 else float(reg)
+
+
+def _method_options(method: str, **options: Any) -> dict[str, Any]:
+    """Options of method "sns"; an error where another method would ignore them."""
+    given = [name for name, value in options.items() if value is not None]
+    if given and method != "sns":
+        raise ValueError(
+            f"The {given[0]!r} parameter of sparseopt.ot.solve is for method='sns' "
+            f"only. Got method={method!r}."
+        )
+    return options
 
 
 def _start(problem: Problem, data: tuple, init: Any, tol: float) -> Run:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from sparseopt._core._arrays import as_distribution
@@ -17,7 +17,7 @@ _METRICS = ("sqeuclidean", "euclidean", "cityblock")
 _CHUNK = 4_000_000
 
 
-class SinkhornTransport(TransformerMixin, BaseEstimator):
+class SinkhornTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Move samples onto a target distribution by entropic optimal transport.
 
     Fits a transport plan between source and target samples and maps points by

@@ -19,6 +19,7 @@ from sparseopt.ot._run import Run
 from sparseopt.ot._ssns import solve_ssns
 
 _CG_STEPS, _CG_RTOL = 500, 1e-10
+_SINKHORN = 20  # iterations of the first stage
 _HALVINGS = [0.5**k for k in range(21)]
 
 
@@ -26,7 +27,8 @@ def solve_sns(run: Run) -> Status:
     """Stages 1 and 2; a Sinkhorn step where Newton fails, "ssns" after four of them."""
     p = run.problem
     m = p.shape[1]
-    for _ in range(run.options["n_sinkhorn"]):
+    n_sinkhorn = run.options["n_sinkhorn"]
+    for _ in range(_SINKHORN if n_sinkhorn is None else n_sinkhorn):
         run.sinkhorn_pass(run.dense, p.reg, fast=False)
         if run.duals.err <= run.tol:
             return Status.CONVERGED

@@ -12,6 +12,7 @@ from sparseopt.prox._group import (
     prox_tree,
 )
 from sparseopt.prox._groups import Groups
+from sparseopt.prox._ksupport import project_ksupport_ball, prox_box_norm, prox_ksupport
 from sparseopt.prox._losses import (
     prox_hinge,
     prox_huber,
@@ -29,7 +30,17 @@ from sparseopt.prox._nonconvex import (
     prox_mcp,
     prox_scad,
 )
-from sparseopt.prox._penalty import Penalty
+from sparseopt.prox._penalties_group import (
+    L2,
+    GroupLasso,
+    GroupLinf,
+    Linf,
+    SparseGroupLasso,
+)
+from sparseopt.prox._penalties_nonconvex import L0, MCP, SCAD, LogSum, Lq
+from sparseopt.prox._penalties_separable import L1, ElasticNet, NoPenalty, Ridge
+from sparseopt.prox._penalties_sets import Box, L0Ball, L1Ball, NonNegative, Simplex
+from sparseopt.prox._penalty import Coordinate, Penalty
 from sparseopt.prox._sets import (
     project_box,
     project_halfspace,
@@ -39,6 +50,11 @@ from sparseopt.prox._sets import (
     project_psd,
     project_soc,
 )
+from sparseopt.prox._simplex import (
+    project_capped_simplex,
+    project_l1_ball,
+    project_simplex,
+)
 from sparseopt.prox._slope import prox_slope, slope_weights
 from sparseopt.prox._spectral import (
     project_rank,
@@ -47,22 +63,50 @@ from sparseopt.prox._spectral import (
     prox_schatten,
 )
 from sparseopt.prox._tv import prox_fused_lasso, prox_isotonic, prox_tv1d
+from sparseopt.prox._wgsef import EnvelopeInfo, prox_wgsef
+from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgsef_value
 
 __all__ = [
+    "L0",
+    "L1",
+    "L2",
+    "MCP",
+    "SCAD",
     "AffineSet",
+    "Box",
+    "Coordinate",
+    "ElasticNet",
+    "EnvelopeInfo",
+    "GroupLasso",
+    "GroupLinf",
     "Groups",
+    "L0Ball",
+    "L1Ball",
+    "Linf",
+    "LogSum",
+    "Lq",
+    "NoPenalty",
+    "NonNegative",
     "Penalty",
+    "Ridge",
+    "Simplex",
+    "SparseGroupLasso",
     "project_affine",
     "project_box",
+    "project_capped_simplex",
     "project_group_l0_ball",
     "project_halfspace",
     "project_hyperplane",
+    "project_ksupport_ball",
     "project_l0_ball",
+    "project_l1_ball",
     "project_l2_ball",
     "project_linf_ball",
     "project_psd",
     "project_rank",
+    "project_simplex",
     "project_soc",
+    "prox_box_norm",
     "prox_elastic_net",
     "prox_fused_lasso",
     "prox_group_lasso",
@@ -71,6 +115,7 @@ __all__ = [
     "prox_huber",
     "prox_isotonic",
     "prox_kl",
+    "prox_ksupport",
     "prox_l0",
     "prox_l1",
     "prox_l2",
@@ -92,5 +137,9 @@ __all__ = [
     "prox_squared_hinge",
     "prox_tree",
     "prox_tv1d",
+    "prox_wgsef",
     "slope_weights",
+    "wgsef_conjugate",
+    "wgsef_subgradient",
+    "wgsef_value",
 ]

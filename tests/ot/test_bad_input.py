@@ -75,6 +75,8 @@ PARAMETERS = [
     ("n_threads", 1.5, TypeError, "'n_threads'"),
     ("dtype", "int32", ValueError, "dtype.*float32.*float64"),
     ("n_sinkhorn", -1, ValueError, "'n_sinkhorn'"),
+    ("n_sinkhorn", 5, ValueError, "'n_sinkhorn'.*method='sns'.*'auto'"),
+    ("density", 0.5, ValueError, "'density'.*method='sns'.*'auto'"),
     ("density", 0, ValueError, "'density'"),
     ("density", 1.5, ValueError, "'density'"),
     ("init", 3, TypeError, "'init'.*OTResult"),

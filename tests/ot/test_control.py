@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sparseopt import Status, ot
+from sparseopt.datasets import make_clouds
 from sparseopt.exceptions import ConvergenceWarning
 
 METHODS = ("auto", "sinkhorn", "sns", "ssns")
@@ -91,10 +92,11 @@ def test_limit_reached_at_the_last_iteration_is_success(cost):
 
 @pytest.mark.parametrize("method", ["sinkhorn", "sns", "ssns"])
 def test_time_limit(method, slow):
+    options = {"n_sinkhorn": 10**6} if method == "sns" else {}
     start = time.perf_counter()
     with pytest.warns(ConvergenceWarning, match="max_time"):
         result = ot.solve(
-            slow, reg=1e-4, method=method, tol=1e-13, max_time=0.2, n_sinkhorn=10**6
+            slow, reg=1e-4, method=method, tol=1e-13, max_time=0.2, **options
         )
     assert result.status is Status.TIME_LIMIT
     assert time.perf_counter() - start < 5  # a hang guard, not a timing
@@ -274,3 +276,11 @@ def test_results_cannot_be_changed(cost):
     result = ot.solve(cost, reg=1e-2)
     with pytest.raises(AttributeError):
         result.value = 0.0
+
+
+def test_summary_is_of_the_target_problem(capsys):
+    """Stopped at a level of larger reg, "auto" prints the error that it returns."""
+    C = make_clouds(40, random_state=0)[0]
+    result = ot.solve(C, reg=1e-4, verbose=1, callback=lambda state: state.n_iter == 3)
+    assert result.history["reg"][-1] > 1e-4
+    assert f"residual {result.residual:.3g}" in capsys.readouterr().err

@@ -265,3 +265,12 @@ def test_limits_reach_the_solver(clouds):
     model = SinkhornTransport(1e-4, callback=lambda state: seen.append(state.n_iter))
     model.fit(Xs, Xt=Xt)
     assert seen == list(range(1, model.n_iter_ + 1))
+
+
+def test_feature_names_out():
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(
+        np.random.default_rng(0).normal(size=(6, 2)), columns=["u", "v"]
+    )
+    names = SinkhornTransport(reg=0.1).fit(X, Xt=X).get_feature_names_out()
+    assert list(names) == ["u", "v"]
