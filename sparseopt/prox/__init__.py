@@ -61,8 +61,11 @@ from sparseopt.prox._spectral import (
     prox_nuclear,
     prox_rank,
     prox_schatten,
+    prox_spectral_ksupport,
 )
+from sparseopt.prox._trend import prox_trend_filter
 from sparseopt.prox._tv import prox_fused_lasso, prox_isotonic, prox_tv1d
+from sparseopt.prox._tv2d import prox_tv2d
 from sparseopt.prox._wgsef import EnvelopeInfo, prox_wgsef
 from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgsef_value
 
@@ -134,9 +137,12 @@ __all__ = [
     "prox_schatten",
     "prox_slope",
     "prox_sparse_group_lasso",
+    "prox_spectral_ksupport",
     "prox_squared_hinge",
     "prox_tree",
+    "prox_trend_filter",
     "prox_tv1d",
+    "prox_tv2d",
     "prox_wgsef",
     "slope_weights",
     "wgsef_conjugate",

@@ -12,6 +12,7 @@ from sparseopt._core._params import Boolean, Interval, validate_params
 from sparseopt.prox._apply import LEVEL
 from sparseopt.prox._elementwise import prox_l1
 from sparseopt.prox._inputs import as_output, as_point
+from sparseopt.prox._ksupport import prox_ksupport
 from sparseopt.prox._nonconvex import prox_l0, prox_lq
 
 
@@ -160,6 +161,45 @@ def project_rank(
            [0., 0.]])
     """
     return spectral(lambda s: s * (np.arange(s.size) < rank), X, out, check_finite)
+
+
+@validate_params({"lam": LEVEL, "check_finite": [Boolean]})
+def prox_spectral_ksupport(
+    X: Any, k: int, lam: float = 1.0, *, out: Any = None, check_finite: bool = True
+) -> np.ndarray:
+    """Proximal operator of the k-support norm of the singular values.
+
+    Parameters
+    ----------
+    X : array of shape (n, m)
+        The point.
+    k : int
+        Rank to aim at, in [1, min(n, m)]; 1 is the nuclear norm.
+    lam : float, default=1.0
+        Step times the weight of the norm, not negative.
+    out : array, optional
+        Where the result goes; it may be `X` itself.
+    check_finite : bool, default=True
+        Whether NaN and infinities in `X` are errors; if not, they give NaN.
+
+    Returns
+    -------
+    array of the shape and type of X
+        The minimiser.
+
+    References
+    ----------
+    McDonald, Pontil, Stamos, "Spectral k-support norm regularization", NIPS 2014,
+    section 4.
+
+    Examples
+    --------
+    >>> from sparseopt.prox import prox_spectral_ksupport
+    >>> prox_spectral_ksupport([[3.0, 0.0], [0.0, 1.0]], 1, 1.0)
+    array([[2., 0.],
+           [0., 0.]])
+    """
+    return spectral(lambda s: prox_ksupport(s, k, lam), X, out, check_finite)
 
 
 def spectral(

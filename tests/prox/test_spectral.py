@@ -10,6 +10,11 @@ OPERATORS = {
     "rank": (prox.prox_rank, prox.prox_l0, (0.8,)),
     "schatten": (prox.prox_schatten, prox.prox_lq, (0.8, 0.5)),
     "schatten 1.5": (prox.prox_schatten, prox.prox_lq, (0.8, 1.5)),
+    "k-support": (
+        lambda X, lam, **o: prox.prox_spectral_ksupport(X, 1, lam, **o),
+        lambda s, lam: prox.prox_ksupport(s, 1, lam),
+        (0.8,),
+    ),
     "projection": (prox.project_rank, prox.project_l0_ball, (2,)),
 }
 
@@ -42,6 +47,21 @@ def test_nuclear_against_cvxpy(rng):
     assert np.abs(prox.prox_nuclear(X, 1.0) - W.value).max() <= 1e-4
     # Moreau: the rest has spectral norm at most 1
     assert np.linalg.norm(X - prox.prox_nuclear(X, 1.0), 2) <= 1 + 1e-12
+
+
+def test_k_support(rng):
+    """Between the nuclear norm, k = 1, and the Frobenius norm."""
+    X = rng.standard_normal((5, 4))
+    first = prox.prox_spectral_ksupport(X, 1, 0.7)
+    assert np.allclose(first, prox.prox_nuclear(X, 0.7))
+    last = prox.prox_spectral_ksupport(X, 4, 0.7)
+    assert np.allclose(last, prox.prox_l2(X, 0.7))
+    values = np.linalg.svd(X, compute_uv=False)
+    middle = prox.prox_spectral_ksupport(X, 2, 0.7)
+    found = np.linalg.svd(middle, compute_uv=False)
+    assert np.allclose(found, prox.prox_ksupport(values, 2, 0.7))
+    with pytest.raises(ValueError, match="'k'"):
+        prox.prox_spectral_ksupport(X, 5)
 
 
 def test_edge_cases():
