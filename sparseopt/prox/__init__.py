@@ -64,6 +64,17 @@ from sparseopt.prox._simplex import (
     project_l1_ball,
     project_simplex,
 )
+from sparseopt.prox._slope import prox_slope, slope_weights
+from sparseopt.prox._spectral import (
+    project_rank,
+    prox_nuclear,
+    prox_rank,
+    prox_schatten,
+    prox_spectral_ksupport,
+)
+from sparseopt.prox._trend import prox_trend_filter
+from sparseopt.prox._tv import prox_fused_lasso, prox_isotonic, prox_tv1d
+from sparseopt.prox._tv2d import prox_tv2d
 from sparseopt.prox._wgsef import EnvelopeInfo, prox_wgsef
 from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgsef_value
 
@@ -73,6 +84,7 @@ __all__ = [
     "L2",
     "MCP",
     "SCAD",
+<<<<<<< HEAD
     "SLOPE",
     "TV1D",
     "WGSEF",
@@ -87,6 +99,16 @@ __all__ = [
     "GroupLinf",
     "Groups",
     "KSupport",
+=======
+    "AffineSet",
+    "Box",
+    "Coordinate",
+    "ElasticNet",
+    "EnvelopeInfo",
+    "GroupLasso",
+    "GroupLinf",
+    "Groups",
+>>>>>>> 99e694fc204455ba9d279cfab7947274ab43379d
     "L0Ball",
     "L1Ball",
     "Linf",
@@ -94,7 +116,10 @@ __all__ = [
     "Lq",
     "NoPenalty",
     "NonNegative",
+<<<<<<< HEAD
     "Nuclear",
+=======
+>>>>>>> 99e694fc204455ba9d279cfab7947274ab43379d
     "Penalty",
     "Ridge",
     "Simplex",
@@ -111,6 +136,7 @@ __all__ = [
     "project_l2_ball",
     "project_linf_ball",
     "project_psd",
+    "project_rank",
     "project_simplex",
     "project_soc",
     "prox_box_norm",
@@ -135,14 +161,27 @@ __all__ = [
     "prox_mcp",
     "prox_nuclear",
     "prox_pinball",
+    "prox_rank",
     "prox_ridge",
     "prox_scad",
+<<<<<<< HEAD
+=======
+    "prox_schatten",
+>>>>>>> 99e694fc204455ba9d279cfab7947274ab43379d
     "prox_slope",
     "prox_sparse_group_lasso",
+    "prox_spectral_ksupport",
     "prox_squared_hinge",
     "prox_tree",
+<<<<<<< HEAD
     "prox_tv1d",
+=======
+    "prox_trend_filter",
+    "prox_tv1d",
+    "prox_tv2d",
+>>>>>>> 99e694fc204455ba9d279cfab7947274ab43379d
     "prox_wgsef",
+    "slope_weights",
     "wgsef_conjugate",
     "wgsef_subgradient",
     "wgsef_value",

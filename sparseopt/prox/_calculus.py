@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -381,7 +382,9 @@ class SeparableSum(Penalty):
     def dual_scale(self, v: np.ndarray) -> float:
         v = np.reshape(v, -1)
         pairs = self._pairs(v)
-        return min((penalty.dual_scale(v[part]) for penalty, part in pairs), default=1.0)
+        return min(
+            (penalty.dual_scale(v[part]) for penalty, part in pairs), default=1.0
+        )
 
     def subdiff_distance(self, w: np.ndarray, grad: np.ndarray) -> np.ndarray:
         w, grad = np.reshape(w, -1), np.reshape(grad, -1)
@@ -404,7 +407,9 @@ class SeparableSum(Penalty):
         Penalty
             The new penalty.
         """
-        return SeparableSum([part.with_lam(lam) for part in self.penalties], self.blocks)
+        return SeparableSum(
+            [part.with_lam(lam) for part in self.penalties], self.blocks
+        )
 
     def critical_lam(self, grad: np.ndarray) -> float:
         grad = np.reshape(grad, -1)
@@ -416,7 +421,7 @@ def _block_indices(owner: type, blocks: Sequence[Any], n: int) -> list[Any]:
     sizes = all(isinstance(b, (int, np.integer)) for b in blocks)
     if sizes:
         ends = np.cumsum([0, *blocks])
-        parts = [slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False)]
+        parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
     else:
         parts = [b if isinstance(b, slice) else np.asarray(b) for b in blocks]
     counts = np.zeros(n, dtype=np.int64)

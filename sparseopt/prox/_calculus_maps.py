@@ -270,7 +270,9 @@ class Intersection(Indicator):
                 moved = part.prox(target)
                 fresh = target - moved
                 # the corrections settle later than the point: both have to
-                change = max(change, float(np.abs(fresh - corrections[k]).max(initial=0.0)))
+                change = max(
+                    change, float(np.abs(fresh - corrections[k]).max(initial=0.0))
+                )
                 corrections[k], x = fresh, moved
             if change <= self.tol * size:
                 return into(out, x, w)
