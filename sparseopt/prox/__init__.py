@@ -1,6 +1,15 @@
 """Proximal operators, projections and penalties."""
 
 from sparseopt.prox._affine import AffineSet, project_affine
+from sparseopt.prox._calculus import (
+    MoreauConjugate,
+    MoreauEnvelope,
+    Scaled,
+    SeparableSum,
+    Translated,
+)
+from sparseopt.prox._calculus_maps import Intersection, Orthonormal, ProximalAverage
+from sparseopt.prox._calculus_sum import Clipped, PlusRidge, Positive
 from sparseopt.prox._cardinality import project_group_l0_ball, project_l0_ball
 from sparseopt.prox._elementwise import prox_elastic_net, prox_l1, prox_ridge
 from sparseopt.prox._group import (
@@ -41,15 +50,8 @@ from sparseopt.prox._penalties_group import (
 from sparseopt.prox._penalties_nonconvex import L0, MCP, SCAD, LogSum, Lq
 from sparseopt.prox._penalties_separable import L1, ElasticNet, NoPenalty, Ridge
 from sparseopt.prox._penalties_sets import Box, L0Ball, L1Ball, NonNegative, Simplex
-from sparseopt.prox._penalties_structured import SLOPE, TV1D, FusedLasso, Nuclear
+from sparseopt.prox._penalties_structured import SLOPE, TV1D, TV2D, FusedLasso, Nuclear
 from sparseopt.prox._penalty import Coordinate, Penalty
-from sparseopt.prox._pending import (
-    prox_fused_lasso,
-    prox_isotonic,
-    prox_nuclear,
-    prox_slope,
-    prox_tv1d,
-)
 from sparseopt.prox._sets import (
     project_box,
     project_halfspace,
@@ -84,13 +86,14 @@ __all__ = [
     "L2",
     "MCP",
     "SCAD",
-<<<<<<< HEAD
     "SLOPE",
     "TV1D",
+    "TV2D",
     "WGSEF",
     "AffineSet",
     "Box",
     "BoxNorm",
+    "Clipped",
     "Coordinate",
     "ElasticNet",
     "EnvelopeInfo",
@@ -98,32 +101,29 @@ __all__ = [
     "GroupLasso",
     "GroupLinf",
     "Groups",
+    "Intersection",
     "KSupport",
-=======
-    "AffineSet",
-    "Box",
-    "Coordinate",
-    "ElasticNet",
-    "EnvelopeInfo",
-    "GroupLasso",
-    "GroupLinf",
-    "Groups",
->>>>>>> 99e694fc204455ba9d279cfab7947274ab43379d
     "L0Ball",
     "L1Ball",
     "Linf",
     "LogSum",
     "Lq",
+    "MoreauConjugate",
+    "MoreauEnvelope",
     "NoPenalty",
     "NonNegative",
-<<<<<<< HEAD
     "Nuclear",
-=======
->>>>>>> 99e694fc204455ba9d279cfab7947274ab43379d
+    "Orthonormal",
     "Penalty",
+    "PlusRidge",
+    "Positive",
+    "ProximalAverage",
     "Ridge",
+    "Scaled",
+    "SeparableSum",
     "Simplex",
     "SparseGroupLasso",
+    "Translated",
     "project_affine",
     "project_box",
     "project_capped_simplex",
@@ -164,22 +164,15 @@ __all__ = [
     "prox_rank",
     "prox_ridge",
     "prox_scad",
-<<<<<<< HEAD
-=======
     "prox_schatten",
->>>>>>> 99e694fc204455ba9d279cfab7947274ab43379d
     "prox_slope",
     "prox_sparse_group_lasso",
     "prox_spectral_ksupport",
     "prox_squared_hinge",
     "prox_tree",
-<<<<<<< HEAD
-    "prox_tv1d",
-=======
     "prox_trend_filter",
     "prox_tv1d",
     "prox_tv2d",
->>>>>>> 99e694fc204455ba9d279cfab7947274ab43379d
     "prox_wgsef",
     "slope_weights",
     "wgsef_conjugate",

@@ -413,12 +413,12 @@ class SeparableSum(Penalty):
 
     def critical_lam(self, grad: np.ndarray) -> float:
         grad = np.reshape(grad, -1)
-        pairs = self._pairs(grad)
-        return max((penalty.critical_lam(grad[part]) for penalty, part in pairs))
+        return max(p.critical_lam(grad[part]) for p, part in self._pairs(grad))
 
 
 def _block_indices(owner: type, blocks: Sequence[Any], n: int) -> list[Any]:
     sizes = all(isinstance(b, (int, np.integer)) for b in blocks)
+    parts: list[Any]
     if sizes:
         ends = np.cumsum([0, *blocks])
         parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]

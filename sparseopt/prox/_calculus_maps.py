@@ -52,8 +52,8 @@ class Orthonormal(Wrapped):
         worst = float(np.abs(off).max())
         if worst > 1e-8:
             raise ValueError(
-                f"The 'matrix' array of {public_name(type(self))} must have orthonormal "
-                f"rows. Got an entry of Q Q' that is off by {worst:.3g}."
+                f"The 'matrix' array of {public_name(type(self))} must have "
+                f"orthonormal rows. Got an entry of Q Q' that is off by {worst:.3g}."
             )
 
     @property
@@ -297,6 +297,6 @@ def _check_parts(
         check_params(owner, {name: PENALTY}, {name: part})
         if not part.is_convex:
             raise ValueError(
-                f"The {name!r} parameter of {public_name(owner)} must hold convex ones. "
-                f"Got {part!r}."
+                f"The {name!r} parameter of {public_name(owner)} must hold "
+                f"convex ones. Got {part!r}."
             )

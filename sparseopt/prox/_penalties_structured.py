@@ -10,13 +10,6 @@ import numpy as np
 from sparseopt._core._params import Interval, describe, public_name
 from sparseopt.prox._penalties_separable import SHARE, as_float64
 from sparseopt.prox._penalty import LEVEL, Norm, nonnegative_array, rules
-from sparseopt.prox._pending import (
-    prox_fused_lasso,
-    prox_isotonic,
-    prox_nuclear,
-    prox_slope,
-    prox_tv1d,
-)
 from sparseopt.prox._slope import prox_slope
 from sparseopt.prox._spectral import prox_nuclear
 from sparseopt.prox._tv import prox_fused_lasso, prox_isotonic, prox_tv1d
