@@ -95,7 +95,7 @@ class Outer:
             square = np.maximum(square - mean**2, 0.0)
         return square * min(datafit.curvature, 1e300)
 
-    def choose(self, cols: np.ndarray, grad: np.ndarray) -> np.ndarray:
+    def choose(self, cols: np.ndarray) -> np.ndarray:
         """Columns to add to the working set: the worst, as many as are active."""
         return self.blocks.choose(self.run.w, self.scores, cols, _FIRST)
 
@@ -103,17 +103,31 @@ class Outer:
         """Violation to which the next subproblem is solved."""
         return max(_FRACTION * self.top, self._floor)
 
-    def move(self, cols: np.ndarray, w: np.ndarray, worst: float) -> bool:
+    def move(self, cols: np.ndarray, w: np.ndarray) -> bool:
         """Take the coefficients of a subproblem; whether rounding ends the descent."""
         run = self.run
-        still = np.array_equal(run.w[cols], w)
+        moved = not np.array_equal(run.w[cols], w)
         coef = run.w.copy()
         coef[cols] = w
         run.set_point(coef, run.design.predict(coef) + run.intercept)
-        if not still:
+        return self.settle(moved)
+
+    def settle(self, moved: bool) -> bool:
+        """Ask more of the next subproblem where the last one was solved already.
+
+        Returns whether there is no more to ask for.
+        """
+        if moved or self.level > 1.0:
             return False
         self._floor *= 0.1
         return self._floor < 1e-17 * self._first_top
+
+    def merge(self, cols: np.ndarray, grad: np.ndarray) -> np.ndarray:
+        """Columns of the next working set, if nothing is kept of the last."""
+        near = self.blocks.near(self.run.w, cols, grad[cols])
+        kept = cols[near]
+        new = self.choose(kept)
+        return np.concatenate([kept, new[~np.isin(new, kept)]])
 
     def prune(self, gram: GramSet, g: np.ndarray) -> None:
         """Leave out columns that are far from active, where they are many."""

@@ -83,7 +83,7 @@ class Run:
         self.monitor = Monitor("sparseopt.linear_model", fields=FIELDS)
         self.certificate: Certificate | None = None
         self.best_dual: tuple[float, np.ndarray | None] = (-math.inf, None)
-        self.last_dual = self.best_dual
+        self.last_dual: tuple[float, np.ndarray | None] = (-math.inf, None)
         self.w = np.zeros(self.shape) if w is None else np.array(w, dtype=np.float64)
         self.z = datafit.zero()
         self.intercept = _zero_intercept(datafit) if intercept is None else intercept
@@ -198,7 +198,7 @@ class Run:
             self.n_iter,
             objective=proof.objective,
             residual=proof.residual,
-            n_nonzero=np.count_nonzero(self.w),
+            n_nonzero=int(np.count_nonzero(self.w)),
             **values,
         )
         if proof.residual <= self.tol and status is not Status.STOPPED_BY_CALLBACK:

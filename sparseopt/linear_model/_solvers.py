@@ -9,8 +9,10 @@ import numpy as np
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
+from sparseopt.linear_model._bcd import solve_bcd, unfit_bcd
 from sparseopt.linear_model._cd import solve_cd, unfit_cd
 from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._prox_newton import solve_newton, unfit_newton
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import FIELDS, Run, Stop
 from sparseopt.prox import Penalty
@@ -31,7 +33,9 @@ class Solver(NamedTuple):
 
 
 _SOLVERS: dict[str, Solver] = {
-    "anderson_cd": Solver(solve_cd, unfit_cd),
+    "anderson_cd": Solver(solve_cd, unfit_cd, 1000),
+    "group_bcd": Solver(solve_bcd, unfit_bcd, 1000),
+    "prox_newton": Solver(solve_newton, unfit_newton, 1000),
 }
 # The order in which "auto" looks for an algorithm that fits.
 _PREFERENCE = (
