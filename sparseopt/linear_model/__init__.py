@@ -2,6 +2,7 @@
 
 from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
+from sparseopt.linear_model._path import PathResult, path
 from sparseopt.linear_model._result import CompositeResult
 
 __all__ = [
@@ -9,5 +10,7 @@ __all__ = [
     "Datafit",
     "LeastSquares",
     "Logistic",
+    "PathResult",
     "minimize_composite",
+    "path",
 ]

@@ -36,7 +36,10 @@ def solve_cd(run: Run) -> Status:
 def solve_quadratic(run: Run, blocks: Any) -> Status:
     """Working sets for least squares, of coordinates or of groups."""
     outer = Outer(run, blocks)
-    gram = GramSet(run.design, run.datafit.s, centred=run.datafit.fit_intercept)
+    gram = run.cache.get("gram")
+    if gram is None:
+        gram = GramSet(run.design, run.datafit.s, centred=run.datafit.fit_intercept)
+        run.cache["gram"] = gram
     while True:
         grad = outer.look()
         gram.add(outer.choose(gram.cols))
