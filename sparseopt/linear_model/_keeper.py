@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from sparseopt._core._status import Status
+from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._run import Run, Stop
 
 # Iterations that are all recorded; later ones only now and then, as a record costs
@@ -27,7 +28,7 @@ class Keeper:
     def __init__(self, run: Run, every: int = _EVERY) -> None:
         self.run, self.every = run, every
         self.steps = 0
-        self._best: tuple[float, Any] = (math.inf, None)
+        self._best: tuple[float, Any, Any] = (math.inf, None, None)
 
     def __enter__(self) -> Self:
         return self
@@ -41,9 +42,11 @@ class Keeper:
         kept = (Status.CONVERGED, Status.STOPPED_BY_CALLBACK)
         if isinstance(error, Stop) and error.status in kept:
             return
-        value, point = self._best
+        value, point, duals = self._best
         if point is not None:
             self.run.set_point(*point)
+            if isinstance(self.run.penalty, Terms):
+                self.run.penalty.leave(duals)
 
     def due(self) -> bool:
         """Count an iteration; whether it has to be recorded."""
@@ -72,6 +75,20 @@ class Keeper:
         try:
             run.record(grad)
         finally:
-            proof = run.certificate
-            if proof is not None and proof.objective < self._best[0]:
-                self._best = (proof.objective, (run.w.copy(), run.z, run.intercept))
+            self._compare()
+
+    def _compare(self) -> None:
+        """Remember the point if it is the best so far.
+
+        For sums of penalties without a gap, points of low objective may be far from
+        their optimality conditions.
+        """
+        run, proof = self.run, self.run.certificate
+        if proof is None:
+            return
+        terms = run.penalty if isinstance(run.penalty, Terms) else None
+        split = terms is not None and not run.has_gap
+        value = proof.residual if split else proof.objective
+        if value < self._best[0]:
+            duals = None if terms is None else terms.duals()
+            self._best = value, (run.w.copy(), run.z, run.intercept), duals
