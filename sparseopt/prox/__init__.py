@@ -1,5 +1,7 @@
 """Proximal operators, projections and penalties."""
 
+from sparseopt.prox._affine import AffineSet, project_affine
+from sparseopt.prox._cardinality import project_group_l0_ball, project_l0_ball
 from sparseopt.prox._elementwise import prox_elastic_net, prox_l1, prox_ridge
 from sparseopt.prox._group import (
     prox_group_lasso,
@@ -43,7 +45,6 @@ from sparseopt.prox._sets import (
     project_box,
     project_halfspace,
     project_hyperplane,
-    project_l0_ball,
     project_l2_ball,
     project_linf_ball,
     project_psd,
@@ -58,10 +59,34 @@ from sparseopt.prox._wgsef import EnvelopeInfo, prox_wgsef
 from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgsef_value
 
 __all__ = [
+    "L0",
+    "L1",
+    "L2",
+    "MCP",
+    "SCAD",
+    "AffineSet",
+    "Box",
+    "Coordinate",
+    "ElasticNet",
     "EnvelopeInfo",
+    "GroupLasso",
+    "GroupLinf",
     "Groups",
+    "L0Ball",
+    "L1Ball",
+    "Linf",
+    "LogSum",
+    "Lq",
+    "NoPenalty",
+    "NonNegative",
+    "Penalty",
+    "Ridge",
+    "Simplex",
+    "SparseGroupLasso",
+    "project_affine",
     "project_box",
     "project_capped_simplex",
+    "project_group_l0_ball",
     "project_halfspace",
     "project_hyperplane",
     "project_ksupport_ball",
@@ -100,26 +125,4 @@ __all__ = [
     "wgsef_conjugate",
     "wgsef_subgradient",
     "wgsef_value",
-    # penalty objects
-    "Box",
-    "Coordinate",
-    "ElasticNet",
-    "GroupLasso",
-    "GroupLinf",
-    "L0",
-    "L0Ball",
-    "L1",
-    "L1Ball",
-    "L2",
-    "Linf",
-    "LogSum",
-    "Lq",
-    "MCP",
-    "NoPenalty",
-    "NonNegative",
-    "Penalty",
-    "Ridge",
-    "SCAD",
-    "Simplex",
-    "SparseGroupLasso",
 ]
