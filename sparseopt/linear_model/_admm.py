@@ -43,7 +43,7 @@ def solve(run: Run) -> Status:
     """Iterate until the certificate holds."""
     state = _Admm(run)
     with Keeper(run) as keeper:
-        keeper.record(run.w, run.z, run.intercept)
+        keeper.begin()
         while True:
             state.step()
             if keeper.due():

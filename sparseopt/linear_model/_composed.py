@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import LinearOperator
 
-from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt._core._params import Interval, check_params, describe
 from sparseopt.linear_model._design import Design
 from sparseopt.linear_model._gap import has_conjugate
@@ -177,7 +175,9 @@ class Block:
         self.penalty = term.penalty if isinstance(term, Composed) else term
         self.map = term if isinstance(term, Composed) else None
         size = shape[0] if self.map is None else self.map.shape[0]
-        self.has_conjugate = has_conjugate(self.penalty, (size, *shape[1:]))
+        # sets that the image has to be in are met in the limit only
+        self.has_conjugate = not (self.map and self.penalty.is_indicator)
+        self.has_conjugate &= has_conjugate(self.penalty, (size, *shape[1:]))
         self.dual: np.ndarray | None = None
         self.image: np.ndarray | None = None
 
@@ -202,15 +202,19 @@ class Terms(Penalty):
     def __init__(self, terms: list[Penalty | Composed], shape: tuple[int, ...]) -> None:
         blocks = [Block(term, shape) for term in terms]
         self.is_convex = all(block.penalty.is_convex for block in blocks)
-        plain = next((b for b in blocks if b.map is None and b.has_conjugate), None)
-        self.plain: Block | None = plain
+        free = [block for block in blocks if block.map is None]
+        plain = next((block for block in free if block.has_conjugate), None)
+        self.plain: Block | None = plain or next(iter(free), None)
         self.slope = self.length = 1.0
-        self.blocks = [block for block in blocks if block is not plain]
+        self.blocks = [block for block in blocks if block is not self.plain]
         self._ray: np.ndarray | None = None
 
     def value(self, w: np.ndarray) -> float:
-        total = sum(b.penalty.value(b.matvec(w)) for b in self.blocks)
-        return total if self.plain is None else total + self.plain.penalty.value(w)
+        total = 0.0 if self.plain is None else self.plain.penalty.value(w)
+        for block in self.blocks:
+            if not (block.map and block.penalty.is_indicator):
+                total += block.penalty.value(block.matvec(w))
+        return total
 
     def prox(self, w: Any, step: float = 1.0, out: Any = None) -> np.ndarray:
         raise NotImplementedError(
@@ -245,15 +249,16 @@ class Terms(Penalty):
         return factor, v
 
     def dual_scale(self, v: np.ndarray) -> float:
-        if self.plain is None or not all(b.has_conjugate for b in self.blocks):
+        parts = [self.plain, *self.blocks]
+        if any(block is None or not block.has_conjugate for block in parts):
             raise NotImplementedError("This sum of penalties has no known conjugate")
         factor, rest = self._split(v)
-        parts = [
-            block.penalty.dual_scale(factor * block.dual)
-            for block in self.blocks
-            if block.dual is not None
-        ]
-        return min([self.plain.penalty.dual_scale(rest), *parts])
+        assert self.plain is not None
+        scale = self.plain.penalty.dual_scale(rest)
+        for block in self.blocks:
+            if block.dual is not None:
+                scale = min(scale, block.penalty.dual_scale(factor * block.dual))
+        return scale
 
     def conjugate(self, v: np.ndarray) -> float:
         """Bound from above, on the ray of the last call of `dual_scale`."""

@@ -42,11 +42,18 @@ class Keeper:
         kept = (Status.CONVERGED, Status.STOPPED_BY_CALLBACK)
         if isinstance(error, Stop) and error.status in kept:
             return
-        value, point, duals = self._best
+        _, point, duals = self._best
         if point is not None:
             self.run.set_point(*point)
             if isinstance(self.run.penalty, Terms):
                 self.run.penalty.leave(duals)
+
+    def begin(self) -> None:
+        """Record the point that the run starts from, moved to where P is finite."""
+        run = self.run
+        if not isinstance(run.penalty, Terms) and run.penalty.value(run.w) == math.inf:
+            run.set_point(run.penalty.prox(run.w, 1.0))
+        self.record(run.w, run.z, run.intercept)
 
     def due(self) -> bool:
         """Count an iteration; whether it has to be recorded."""
@@ -65,16 +72,24 @@ class Keeper:
         w: np.ndarray,
         z: np.ndarray | None = None,
         intercept: Any = None,
-        grad: np.ndarray | None = None,
+        *,
+        settled: bool = True,
     ) -> None:
-        """Move the run to a point and certify it, after the iterations counted."""
+        """Move the run to a point and certify it, after the iterations counted.
+
+        The run does not end as converged at a point that is not `settled`, although
+        stationary: penalties of infinite slope at zero make every zero so.
+        """
         run = self.run
         run.set_point(w, z, intercept)
         run.n_iter += max(self.steps, 1) - 1
         self.steps = 0
+        tol = run.tol
         try:
-            run.record(grad)
+            run.tol = tol if settled else -math.inf
+            run.record()
         finally:
+            run.tol = tol
             self._compare()
 
     def _compare(self) -> None:

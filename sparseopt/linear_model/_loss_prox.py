@@ -17,7 +17,7 @@ def known(datafit: Datafit) -> bool:
 
 
 def loss_prox(datafit: Datafit, c: np.ndarray, rho: float) -> np.ndarray:
-    """The minimiser over z of ``l(y_i, z_i) + rho |z_i - c_i|^2 / 2`` for each sample."""
+    """Minimiser over z of ``l(y_i, z_i) + rho |z_i - c_i|^2 / 2`` for each sample."""
     return _PROX[type(datafit)](datafit, c, rho)
 
 

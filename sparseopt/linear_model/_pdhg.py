@@ -40,7 +40,7 @@ def solve(run: Run) -> Status:
     """Iterate until the certificate holds."""
     state = _Pdhg(run)
     with Keeper(run, every=20) as keeper:
-        keeper.record(run.w, run.z, run.intercept)
+        keeper.begin()
         while True:
             state.step()
             if keeper.due():
