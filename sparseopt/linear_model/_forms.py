@@ -49,7 +49,7 @@ class Coordinates:
     @classmethod
     def of(cls, penalty: Penalty, n: int) -> Coordinates | None:
         """Form of a penalty for n coordinates, None if it has none."""
-        form = penalty.coordinate(n)
+        form = penalty.coordinate(n) if isinstance(penalty, Penalty) else None
         if form is None or form.kind not in _kernels.KINDS:
             return None
         weights = np.ones(n) if form.weights is None else form.weights

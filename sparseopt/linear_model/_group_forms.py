@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from sparseopt.linear_model import _kernels
 from sparseopt.linear_model._forms import newton_direction
-from sparseopt.prox import Penalty
+from sparseopt.prox import GroupLasso, Penalty, SparseGroupLasso
 
 _NEAR = 0.9
 
@@ -43,21 +42,19 @@ class GroupBlocks:
     @classmethod
     def of(cls, penalty: Penalty, n: int) -> GroupBlocks | None:
         """Blocks of a group penalty for n coordinates, None if it is no such."""
-        name = type(penalty).__name__
-        if name not in ("GroupLasso", "SparseGroupLasso"):
+        if not isinstance(penalty, (GroupLasso, SparseGroupLasso)):
             return None
-        source: Any = penalty
-        parts = source.parts((n,))
+        parts = penalty.parts((n,))
         groups, free = parts.groups, np.asarray(parts.free, dtype=np.int64)
         indices = np.arange(n) if groups.size is not None else groups.indices
-        ratio = source.l1_ratio if name == "SparseGroupLasso" else 0.0
+        ratio = penalty.l1_ratio if isinstance(penalty, SparseGroupLasso) else 0.0
         weights = np.ones(groups.m) if parts.weights is None else parts.weights
         sizes = np.concatenate([groups.sizes, np.ones(free.size, dtype=np.int64)])
         order = np.concatenate([indices, free]).astype(np.int64)
         label = np.empty(n, dtype=np.int64)
         label[order] = np.repeat(np.arange(sizes.size), sizes)
-        level = np.append(source.lam * (1.0 - ratio) * weights, np.zeros(free.size))
-        level1 = np.append(np.full(groups.m, source.lam * ratio), np.zeros(free.size))
+        level = np.append(penalty.lam * (1.0 - ratio) * weights, np.zeros(free.size))
+        level1 = np.append(np.full(groups.m, penalty.lam * ratio), np.zeros(free.size))
         ptr = np.append(0, np.cumsum(sizes)).astype(np.int64)
         return cls(label, order, ptr, level, level1)
 
