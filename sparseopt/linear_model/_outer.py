@@ -14,6 +14,7 @@ _FIRST = 100  # columns of the first working set
 # Strength falls to its value by that factor, each time the solution of the stronger
 # problem has settled to that share: supports stay small on the way.
 _LEVEL_STEP, _LEVEL_SLACK, _LEVEL_LOOKS = 4.0, 0.3, 3
+_STALE = 20  # iterations without a better certificate before the end
 _FRACTION = 0.1  # of the violation outside, to which the inner problem is solved
 # Screening needs the norms of all columns: a pass that has to pay.
 _SCREEN_FROM = 5
@@ -38,6 +39,7 @@ class Outer:
         self._survivors: np.ndarray | None = None
         self._floor = 0.0
         self._first_top = 0.0
+        self._best, self._stale = math.inf, 0
 
     def look(self) -> np.ndarray:
         """Gradient at the point, after its certificate was recorded."""
@@ -129,12 +131,17 @@ class Outer:
     def settle(self, moved: bool) -> bool:
         """Ask more of the next subproblem where the last one was solved already.
 
-        Returns whether there is no more to ask for.
+        Returns whether there is no more to ask for, or nothing comes of it.
         """
-        if moved or self.level > 1.0:
+        if self.level > 1.0:
             return False
-        self._floor *= 0.1
-        return self._floor < 1e-17 * self._first_top
+        proof = self.run.certificate
+        residual = math.inf if proof is None else proof.residual
+        self._stale = 0 if residual < 0.9 * self._best else self._stale + 1
+        self._best = min(self._best, residual)
+        if not moved:
+            self._floor *= 0.1
+        return self._floor < 1e-17 * self._first_top or self._stale > _STALE
 
     def merge(self, cols: np.ndarray, grad: np.ndarray) -> np.ndarray:
         """Columns of the next working set, if nothing is kept of the last."""

@@ -18,8 +18,6 @@ _SWEEPS = 10
 _ROUNDS = 1000
 # Share of the support that may still change between Newton steps.
 _SETTLED = 0.02
-# Working sets with more coefficients than that, and twice the samples, use columns.
-_GRAM_LIMIT = 3000
 _STALE = 10
 
 
