@@ -36,7 +36,6 @@ class Outer:
         self.top = math.inf
         self._grad = np.zeros(run.design.p)
         self._survivors: np.ndarray | None = None
-        self._square: np.ndarray | None = None
         self._floor = 0.0
         self._first_top = 0.0
 
@@ -54,7 +53,7 @@ class Outer:
             self._first_top = max(self.top, float(np.abs(grad).max(initial=0.0)))
             self._floor = 0.01 * run.tol * self._first_top
         run.record(grad, least=self.top)
-        if run.n_iter > _SCREEN_FROM:
+        if run.n_iter > _SCREEN_FROM or "moments" in run.cache:
             self._screen(theta, grad)
         return grad
 
@@ -77,25 +76,30 @@ class Outer:
                 return self._grad
             self._survivors = None  # the certificate is to hold for all columns
             run.best_dual = (-math.inf, None)
-        self._grad = run.design.gradient(theta, None, run.n_threads)
-        return self._grad
+        point, grad = run.cache.get("gradient", (None, None))
+        if point is not run.z:  # else a run before this one ended at the point
+            grad = run.design.gradient(theta, None, run.n_threads)
+        self._grad = grad
+        run.cache["gradient"] = run.z, grad
+        return grad
 
     def squares(self) -> np.ndarray:
         """Curvature along each coordinate, needed where penalties are not convex."""
         if self.run.penalty.is_convex:
             return np.empty(0)
-        if self._square is None:
-            self._square = self._moments()
-        return self._square
+        return self._moments()
 
     def _moments(self) -> np.ndarray:
-        datafit = self.run.datafit
+        datafit, cache = self.run.datafit, self.run.cache
+        if "moments" in cache:
+            return cache["moments"]
         square, mean = datafit.design.moments(datafit.s, self.run.n_threads)
         if datafit.fit_intercept:
             square = np.maximum(square - mean**2, 0.0)
-        return square * min(datafit.curvature, 1e300)
+        cache["moments"] = square * min(datafit.curvature, 1e300)
+        return cache["moments"]
 
-    def choose(self, cols: np.ndarray, grad: np.ndarray) -> np.ndarray:
+    def choose(self, cols: np.ndarray) -> np.ndarray:
         """Columns to add to the working set: the worst, as many as are active."""
         return self.blocks.choose(self.run.w, self.scores, cols, _FIRST)
 
@@ -103,17 +107,31 @@ class Outer:
         """Violation to which the next subproblem is solved."""
         return max(_FRACTION * self.top, self._floor)
 
-    def move(self, cols: np.ndarray, w: np.ndarray, worst: float) -> bool:
+    def move(self, cols: np.ndarray, w: np.ndarray) -> bool:
         """Take the coefficients of a subproblem; whether rounding ends the descent."""
         run = self.run
-        still = np.array_equal(run.w[cols], w)
+        moved = not np.array_equal(run.w[cols], w)
         coef = run.w.copy()
         coef[cols] = w
         run.set_point(coef, run.design.predict(coef) + run.intercept)
-        if not still:
+        return self.settle(moved)
+
+    def settle(self, moved: bool) -> bool:
+        """Ask more of the next subproblem where the last one was solved already.
+
+        Returns whether there is no more to ask for.
+        """
+        if moved or self.level > 1.0:
             return False
         self._floor *= 0.1
         return self._floor < 1e-17 * self._first_top
+
+    def merge(self, cols: np.ndarray, grad: np.ndarray) -> np.ndarray:
+        """Columns of the next working set, if nothing is kept of the last."""
+        near = self.blocks.near(self.run.w, cols, grad[cols])
+        kept = cols[near]
+        new = self.choose(kept)
+        return np.concatenate([kept, new[~np.isin(new, kept)]])
 
     def prune(self, gram: GramSet, g: np.ndarray) -> None:
         """Leave out columns that are far from active, where they are many."""
@@ -134,13 +152,11 @@ class Outer:
         value, point = run.last_dual
         if point is None:
             return
-        if self._square is None:
-            self._square = self._moments()
         gap = max(proof.objective - value, 0.0)
         size = float(np.abs(theta).max(initial=0.0))
         scale = float(np.abs(point).max(initial=0.0)) / size if size > 0 else 0.0
         radius = math.sqrt(2.0 * gap)
-        alive = screen(scale * grad, radius * np.sqrt(self._square)) | (run.w != 0)
+        alive = screen(scale * grad, radius * np.sqrt(self._moments())) | (run.w != 0)
         if self._survivors is not None:
             mask = np.zeros_like(alive)
             mask[self._survivors] = True

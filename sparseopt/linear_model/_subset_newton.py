@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.linear_model._subset_columns import Blocks, Columns
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._refit import Fit, refit
 from sparseopt.linear_model._subset import RTOL, Found, search
+from sparseopt.linear_model._subset_columns import Blocks, Columns
 
 _ROUNDS = 20
 # Second derivatives below this share of the largest make responses of no use.
