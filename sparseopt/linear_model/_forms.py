@@ -71,14 +71,14 @@ class Coordinates:
         """The penalty with another strength."""
         return replace(self, lam=factor * self.lam)
 
-    def excess(self, grad: np.ndarray) -> float:
-        """Largest slope over that which the penalty holds at zero; 1 if unknown."""
+    def excess(self, w: np.ndarray, grad: np.ndarray) -> float:
+        """Largest slope at a zero over that which the penalty holds, at least 1."""
         if self.kind not in _NORMS or not self.lam > 0:
             return 1.0
         push = -grad if self.positive else np.abs(grad)
         ratio = self.params[0] if self.kind == "elastic_net" else 1.0
         bound = self.weights * (ratio * self.lam)
-        inside = bound > 0
+        inside = (bound > 0) & (w == 0)
         return float(np.max(push[inside] / bound[inside], initial=1.0))
 
     @property

@@ -79,11 +79,11 @@ class GroupBlocks:
 
     # ------------------------------------------------------------- the whole problem
 
-    def excess(self, grad: np.ndarray) -> float:
-        """Largest slope over that which the penalty holds at zero, about."""
+    def excess(self, w: np.ndarray, grad: np.ndarray) -> float:
+        """Largest slope of a zero group over what the penalty holds, about."""
         norms = self._norms(grad[self.order])
         bound = self.level + self.level1
-        inside = bound > 0
+        inside = (bound > 0) & (self._norms(w[self.order]) == 0)
         return float(np.max(norms[inside] / bound[inside], initial=1.0))
 
     def scores(self, w: np.ndarray, grad: np.ndarray, square: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from sparseopt.linear_model._working_set import GramSet
 _FIRST = 100  # columns of the first working set
 # Strength falls to its value by that factor, each time the solution of the stronger
 # problem has settled to that share: supports stay small on the way.
-_LEVEL_STEP, _LEVEL_SLACK = 4.0, 0.3
+_LEVEL_STEP, _LEVEL_SLACK, _LEVEL_LOOKS = 4.0, 0.3, 3
 _FRACTION = 0.1  # of the violation outside, to which the inner problem is solved
 # Screening needs the norms of all columns: a pass that has to pay.
 _SCREEN_FROM = 5
@@ -31,7 +31,7 @@ class Outer:
 
     def __init__(self, run: Run, blocks: Any) -> None:
         self.run, self.whole, self.blocks = run, blocks, blocks
-        self.level = math.inf
+        self.level, self._looks = math.inf, 0
         self.scores = np.empty(0)
         self.top = math.inf
         self._grad = np.zeros(run.design.p)
@@ -58,11 +58,15 @@ class Outer:
         return grad
 
     def _set_level(self, grad: np.ndarray) -> None:
-        excess = self.whole.excess(grad)
+        """Weaken the penalty when the solution of the stronger one has settled."""
+        if self.level == 1.0:
+            return
+        excess = self.whole.excess(self.run.w, grad)
+        self._looks += 1
         if self.level == math.inf:
             self.level = max(1.0, excess / _LEVEL_STEP)
-        elif self.level > 1.0 and excess <= (1.0 + _LEVEL_SLACK) * self.level:
-            self.level = max(1.0, self.level / _LEVEL_STEP)
+        elif excess <= (1.0 + _LEVEL_SLACK) * self.level or self._looks > _LEVEL_LOOKS:
+            self.level, self._looks = max(1.0, self.level / _LEVEL_STEP), 0
         self.blocks = self.whole if self.level == 1.0 else self.whole.times(self.level)
 
     def _gradient(self, theta: np.ndarray) -> np.ndarray:
@@ -90,14 +94,20 @@ class Outer:
         return self._moments()
 
     def _moments(self) -> np.ndarray:
+        """Squared norms of the columns under a bound of the second derivative."""
         datafit, cache = self.run.datafit, self.run.cache
-        if "moments" in cache:
-            return cache["moments"]
-        square, mean = datafit.design.moments(datafit.s, self.run.n_threads)
-        if datafit.fit_intercept:
-            square = np.maximum(square - mean**2, 0.0)
-        cache["moments"] = square * min(datafit.curvature, 1e300)
+        if datafit.curvature == math.inf:
+            return self._square_norms(datafit.hessian(self.run.z))
+        if "moments" not in cache:
+            cache["moments"] = self._square_norms(datafit.curvature * datafit.s)
         return cache["moments"]
+
+    def _square_norms(self, d: np.ndarray) -> np.ndarray:
+        run = self.run
+        square, mean = run.design.moments(d, run.n_threads)
+        if run.datafit.fit_intercept and (total := float(d.sum())) > 0.0:
+            square = np.maximum(square - mean**2 / total, 0.0)
+        return square
 
     def choose(self, cols: np.ndarray) -> np.ndarray:
         """Columns to add to the working set: the worst, as many as are active."""
@@ -148,6 +158,8 @@ class Outer:
         run, proof = self.run, self.run.certificate
         screen = getattr(self.whole, "screen", None)
         if proof is None or proof.gap is None or screen is None:
+            return
+        if run.datafit.curvature == math.inf:
             return
         value, point = run.last_dual
         if point is None:

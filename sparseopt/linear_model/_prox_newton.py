@@ -22,6 +22,7 @@ _SHRINK, _SLOPE, _TRIALS = 0.5, 1e-4, 40
 # Least second derivative, relative to the largest: flat tails leave none.
 _FLAT = 1e-8
 _ROUNDING = 1e-14
+_PATIENCE, _DAMPED = 5, 1e6
 
 
 def unfit_newton(datafit: Datafit, penalty: Penalty) -> str | None:
@@ -62,25 +63,38 @@ def _descend(
 ) -> float:
     """Newton steps on the columns, for `w` in place and the point of the run."""
     datafit, part = run.datafit, outer.blocks.part(cols)
-    tol = outer.inner_tol()
-    worst = math.inf
-    for k in range(_STEPS):
-        d = datafit.hessian(run.z)
-        d = np.maximum(d, _FLAT * float(d.max(initial=0.0)))
+    tol, worst, damping = outer.inner_tol(), math.inf, 1.0
+    idle, refused = 0, False
+    for _ in range(_STEPS):
+        d = _curvatures(run, damping)
         if not np.isfinite(d).all():
             return math.inf
         gram = GramSet(run.design, d, centred=datafit.fit_intercept)
         gram.add(cols)
         before = worst
         worst = float(part.distance(w, g, gram.H.diagonal()).max(initial=0.0))
-        if worst <= tol or run.expired() or (k > 2 and worst >= before):
+        idle = idle + 1 if worst >= before and not refused else 0
+        if worst <= tol or run.expired() or idle > _PATIENCE:
             break
         new, slope = w.copy(), g.copy()
         minimise(run, part, gram.H, slope, new, max(0.05 * worst, 0.1 * tol))
         if not _search(run, part, cols, w, new - w, g):
-            break
+            if part.is_convex or damping > _DAMPED:
+                break
+            damping, refused = 4.0 * damping, True
+            continue
+        refused = False
         g = run.design.gradient(datafit.gradient(run.z), cols, run.n_threads)
     return worst
+
+
+def _curvatures(run: Run, damping: float) -> np.ndarray:
+    """Second derivatives, raised where a step was refused: at most to their bound."""
+    datafit = run.datafit
+    if damping > 1.0 and datafit.curvature < math.inf:
+        return datafit.curvature * datafit.s
+    d = damping * datafit.hessian(run.z)
+    return np.maximum(d, _FLAT * float(d.max(initial=0.0)))
 
 
 def _search(
@@ -91,7 +105,11 @@ def _search(
     step: np.ndarray,
     g: np.ndarray,
 ) -> bool:
-    """Move `w` and the run along the step; whether the objective fell."""
+    """Move `w` and the run along the step; whether the objective fell.
+
+    Penalties that are not convex may rise between the ends of a step that pays: then
+    only the whole step is tried, and the caller takes a larger second derivative.
+    """
     datafit = run.datafit
     full = np.zeros(run.design.p)
     full[cols] = step
@@ -104,7 +122,7 @@ def _search(
     if not np.any(step) or predicted > slack:
         return False
     t = 1.0
-    for _ in range(_TRIALS):
+    for _ in range(_TRIALS if part.is_convex else 1):
         z = start + t * change
         shift = datafit.shift(z) if datafit.fit_intercept else 0.0
         z = z + shift
