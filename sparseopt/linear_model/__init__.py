@@ -4,6 +4,7 @@ from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._composed import Composed, overlapping_group_lasso
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafits_more import Cox, Huber, Multinomial, Poisson
+from sparseopt.linear_model._estimators import ProximalClassifier, ProximalRegressor
 from sparseopt.linear_model._path import PathResult, path
 from sparseopt.linear_model._result import CompositeResult
 
@@ -18,6 +19,8 @@ __all__ = [
     "Multinomial",
     "PathResult",
     "Poisson",
+    "ProximalClassifier",
+    "ProximalRegressor",
     "minimize_composite",
     "overlapping_group_lasso",
     "path",
