@@ -2,12 +2,21 @@
 
 from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
+from sparseopt.linear_model._envelope_estimators import (
+    SparseEnvelopeClassifier,
+    SparseEnvelopeRegressor,
+)
 from sparseopt.linear_model._result import CompositeResult
+from sparseopt.linear_model._subset_api import SubsetResult, best_subset
 
 __all__ = [
     "CompositeResult",
     "Datafit",
     "LeastSquares",
     "Logistic",
+    "SparseEnvelopeClassifier",
+    "SparseEnvelopeRegressor",
+    "SubsetResult",
+    "best_subset",
     "minimize_composite",
 ]

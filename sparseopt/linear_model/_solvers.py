@@ -9,6 +9,7 @@ import numpy as np
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
+from sparseopt.linear_model import _envelope, _fista
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import Run, Stop
@@ -29,7 +30,10 @@ class Solver(NamedTuple):
     max_iter: int = 10_000
 
 
-_SOLVERS: dict[str, Solver] = {}
+_SOLVERS: dict[str, Solver] = {
+    "envelope": Solver(_envelope.solve_envelope, _envelope.unfit, 200),
+    "prox_grad": Solver(_fista.solve, _fista.unfit),
+}
 # The order in which "auto" looks for an algorithm that fits.
 _PREFERENCE = (
     "anderson_cd",
