@@ -9,8 +9,6 @@ high scores, which grows until the duality gap of the whole problem is small.
 from __future__ import annotations
 
 import math
-from typing import Any
-
 import numpy as np
 from scipy import sparse
 
@@ -18,7 +16,7 @@ from sparseopt._core._status import Status
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._envelope_part import Envelope, Part
 from sparseopt.linear_model._run import Run
-from sparseopt.prox import Groups, Penalty, wgsef_subgradient
+from sparseopt.prox import WGSEF, Penalty, wgsef_subgradient
 
 _LEAST_SET = 60  # coordinates in the first working set
 _STEPS = 2000  # gradient steps on one working set
@@ -28,8 +26,8 @@ _PATIENCE = 6  # rounds on all groups without progress
 
 def unfit(datafit: Datafit, penalty: Penalty) -> str | None:
     """Reason why `solve_envelope` cannot solve a problem."""
-    if type(penalty).__name__ != "WGSEF" or not penalty.is_convex:
-        return "the penalty is not a WGSEF without debias"
+    if not isinstance(penalty, WGSEF) or not penalty.is_convex or penalty.lam == 0.0:
+        return "the penalty is not a WGSEF without debias and with a positive lam"
     if not math.isfinite(datafit.curvature) or datafit.n_outputs:
         return "the loss has no bounded curvature, or several outputs"
     if datafit.design.kind == "operator":
@@ -44,6 +42,7 @@ def solve_envelope(run: Run) -> Status:
     while True:
         theta = run.datafit.gradient(run.z)
         grad = run.design.rmatvec(theta).astype(np.float64)
+        problem.bound(theta)
         run.record(grad)
         gap = run.certificate.gap if run.certificate is not None else None
         gap = math.inf if gap is None else gap
@@ -99,6 +98,31 @@ class _Problem:
     def n_active(self) -> int:
         """Groups that are not zero."""
         return int(np.count_nonzero(self.groups.norms(self.run.w)))
+
+    def bound(self, theta: np.ndarray) -> None:
+        """Tell the run of a dual point where free coefficients bind it.
+
+        Their columns have to be orthogonal to it, which no rounded residual is.
+        """
+        if not self.free.size:
+            return
+        run, datafit = self.run, self.run.datafit
+        B = self._columns(self.free)
+        if self.centred:
+            B = np.hstack([B, np.ones((B.shape[0], 1))])
+        # the nearest point in the metric of the quadratic loss keeps its support
+        s = datafit.s
+        correction = np.linalg.lstsq(np.sqrt(s)[:, None] * B, _over(theta, s), rcond=None)[0]
+        point = theta - s * (B @ correction)
+        grad = self.design.rmatvec(point).astype(np.float64)
+        grad[self.free] = 0.0
+        conjugate, scale = self.envelope.conjugate(grad), 1.0
+        if datafit.is_quadratic:
+            square = float(_over(point, s) @ _over(point, s)) + 2.0 * conjugate
+            scale = max(0.0, -float(point @ datafit.y) / square) if square > 0 else 1.0
+        value = -datafit.conjugate(scale * point) - scale**2 * conjugate
+        if value > run.best_dual[0] or run.best_dual[1] is None:
+            run.best_dual = value, scale * point
 
     def screen(self, theta: np.ndarray, grad: np.ndarray, gap: float) -> None:
         """Give up groups that are zero at the optimum, by the dual point of the run."""
@@ -170,6 +194,11 @@ class _Problem:
         return shares(self.envelope, w)
 
 
+def _over(theta: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """``theta / sqrt(s)``, 0 where a sample has no weight."""
+    return np.divide(theta, np.sqrt(s), out=np.zeros_like(theta), where=s > 0.0)
+
+
 def shares(envelope: Envelope, w: np.ndarray) -> np.ndarray:
     """The u in [0, 1] of each group for which the envelope takes its value at w."""
     slope = wgsef_subgradient(w, envelope.k, groups=envelope.groups, weights=envelope.weights)
@@ -195,9 +224,8 @@ def screen(
     return high >= level - slack
 
 
-def envelope_of(penalty: Any, n: int) -> Envelope:
+def envelope_of(penalty: WGSEF, n: int) -> Envelope:
     """Parameters of a WGSEF penalty for n coefficients."""
-    groups = Groups.of(penalty.group_spec, n)
-    d = groups.weights(penalty.weights)
-    d = np.ones(groups.m) if d is None else d
-    return Envelope.of(int(penalty.k), float(penalty.lam), groups, d)
+    parts = penalty.parts((n,))
+    d = np.ones(parts.groups.m) if parts.weights is None else parts.weights
+    return Envelope.of(int(penalty.k), float(penalty.lam), parts.groups, d)
