@@ -2,6 +2,10 @@
 
 from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
+from sparseopt.linear_model._envelope_cv import (
+    SparseEnvelopeClassifierCV,
+    SparseEnvelopeRegressorCV,
+)
 from sparseopt.linear_model._envelope_estimators import (
     SparseEnvelopeClassifier,
     SparseEnvelopeRegressor,
@@ -15,7 +19,9 @@ __all__ = [
     "LeastSquares",
     "Logistic",
     "SparseEnvelopeClassifier",
+    "SparseEnvelopeClassifierCV",
     "SparseEnvelopeRegressor",
+    "SparseEnvelopeRegressorCV",
     "SubsetResult",
     "best_subset",
     "minimize_composite",

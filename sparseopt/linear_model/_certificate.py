@@ -72,8 +72,8 @@ def cardinality_bounds(
 ) -> Bounds:
     """Bounds from a point w of the envelope problem with shares u.
 
-    `lower` is a dual value of that problem; bounds within `tol` F(0) are equal; `others` are subsets of groups that may be
-    better than the k largest shares.
+    `lower` is a dual value of that problem; bounds within ``tol F(0)`` are equal.
+    `others` are subsets of groups that may be better than the k largest shares.
     """
     ridge = ridge_of(groups, d, lam)
     norms = groups.norms(w) * (1.0 if d is None else np.sqrt(d))

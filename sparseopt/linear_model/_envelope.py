@@ -1,14 +1,17 @@
 """Losses with the group sparse envelope: working sets, safe screening, exact faces.
 
-The minimiser lives on the groups with the largest dual scores: those with
-``||X_j' theta|| / sqrt(d_j)`` at the dual optimum above the k-th largest are whole, those
-level with it shared, those below zero.  So the problem is solved on a working set of
-high scores, which grows until the duality gap of the whole problem is small.
+The minimiser lives on the groups with the largest dual scores
+``||X_j' theta|| / sqrt(d_j)``: at the dual optimum those above the k-th largest are
+whole, those level with it shared, those below zero.  So the problem is solved on a
+working set of high scores, which grows until the duality gap of the whole problem is
+small.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
@@ -50,7 +53,9 @@ def solve_envelope(run: Run) -> Status:
         chosen = problem.choose(grad, size)
         whole = chosen.size == np.count_nonzero(problem.alive)
         goal = run.tol * run.scale
-        solved = problem.solve_on(chosen, max(0.3 * goal, 0.0 if whole else _INNER * gap))
+        solved = problem.solve_on(
+            chosen, max(0.3 * goal, 0.0 if whole else _INNER * gap)
+        )
         idle = idle + 1 if gap > 0.5 * best else 0
         best = min(best, gap)
         if whole and (idle >= _PATIENCE or (solved and idle >= 2)):
@@ -83,7 +88,10 @@ class _Problem:
         self.mean = (
             self.design.rmatvec(s).astype(np.float64) if self.centred else np.zeros(0)
         )
-        squares = self.design.square_norms(datafit.s)
+        with np.errstate(over="ignore"):
+            squares = self.design.square_norms(datafit.s)
+        if not np.isfinite(squares).all():
+            raise ValueError("The squares of 'X' overflow. Scale the features.")
         if self.centred:
             # rounding may only enlarge the bound
             squares = squares * (1.0 + 1e-12) - self.mean**2
@@ -112,7 +120,9 @@ class _Problem:
             B = np.hstack([B, np.ones((B.shape[0], 1))])
         # the nearest point in the metric of the quadratic loss keeps its support
         s = datafit.s
-        correction = np.linalg.lstsq(np.sqrt(s)[:, None] * B, _over(theta, s), rcond=None)[0]
+        correction = np.linalg.lstsq(
+            np.sqrt(s)[:, None] * B, _over(theta, s), rcond=None
+        )[0]
         point = theta - s * (B @ correction)
         grad = self.design.rmatvec(point).astype(np.float64)
         grad[self.free] = 0.0
@@ -127,7 +137,7 @@ class _Problem:
     def screen(self, theta: np.ndarray, grad: np.ndarray, gap: float) -> None:
         """Give up groups that are zero at the optimum, by the dual point of the run."""
         run = self.run
-        value, dual = run.best_dual
+        dual = run.best_dual[1]
         if dual is None or not math.isfinite(gap) or not theta.any():
             return
         scale = float(dual @ theta) / float(theta @ theta)
@@ -201,7 +211,9 @@ def _over(theta: np.ndarray, s: np.ndarray) -> np.ndarray:
 
 def shares(envelope: Envelope, w: np.ndarray) -> np.ndarray:
     """The u in [0, 1] of each group for which the envelope takes its value at w."""
-    slope = wgsef_subgradient(w, envelope.k, groups=envelope.groups, weights=envelope.weights)
+    slope = wgsef_subgradient(
+        w, envelope.k, groups=envelope.groups, weights=envelope.weights
+    )
     norms, slopes = envelope.groups.norms(w), envelope.groups.norms(slope)
     inside = norms > 0.0
     u = np.zeros(envelope.groups.m)
@@ -224,7 +236,7 @@ def screen(
     return high >= level - slack
 
 
-def envelope_of(penalty: WGSEF, n: int) -> Envelope:
+def envelope_of(penalty: Any, n: int) -> Envelope:
     """Parameters of a WGSEF penalty for n coefficients."""
     parts = penalty.parts((n,))
     d = np.ones(parts.groups.m) if parts.weights is None else parts.weights

@@ -125,7 +125,8 @@ def fit_envelope(datafit: Datafit, settings: Settings, init: Any = None) -> Enve
     u = result.u
     if u is None:
         u = shares(envelope_of(run.penalty, datafit.design.p), start[0])
-    final, others = start, ()
+    others: tuple[np.ndarray, ...] = ()
+    final: tuple[Any, Any] = start
     if o.refit == "splice":
         found = _splice(datafit, o, start[0], u)
         final, others = (found.coef, found.intercept), (found.group_support,)
@@ -180,7 +181,7 @@ def _solve(datafit, o: Settings, debias: float, init: Any) -> tuple[Run, Any]:
 
 
 def _splice(datafit, o: Settings, w: np.ndarray, u: np.ndarray):
-    """Best subset from the rounded shares; with the ridge where fits can be infinite."""
+    """Best subset from the rounded shares, with a ridge where fits can be infinite."""
     norms = o.groups.norms(w)
     return best_subset(
         datafit,

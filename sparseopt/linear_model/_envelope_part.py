@@ -1,15 +1,15 @@
-"""The envelope problem on some of the groups: accelerated gradients, Newton on the face.
+"""The envelope problem on some groups: accelerated gradients, Newton on the face.
 
-Where it is known which groups have a share of 1, which a share below and which are zero,
-the envelope is smooth in the groups that are left: half a ridge on the whole ones, half
-the square of a sum of norms on the others.  Proximal gradient steps find that face, and
-Newton's method solves on it.
+Where it is known which groups have a share of 1, which a share below and which are
+zero, the envelope is smooth in the groups that are left: half a ridge on the whole
+ones, half the square of a sum of norms on the others.  Proximal gradient steps find
+that face, and Newton's method solves on it.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import linalg
@@ -118,6 +118,7 @@ class Part:
 
     def _curvature(self) -> float:
         """Largest curvature of F, a little more than estimated."""
+        v: Any
         v = np.random.default_rng(0).standard_normal(self.A.shape[1])
         value = 0.0
         for _ in range(_POWER):
