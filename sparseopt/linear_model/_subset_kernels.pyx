@@ -73,14 +73,14 @@ cdef void forbid(
 
 cdef int64_t grow(
     Tableau* t, int64_t* active, int64_t k, int64_t size, const int64_t* barred,
-    double* ok, double* tb,
+    double* ok, double* tb, double least,
 ) noexcept nogil:
     """Forward steps until `size` blocks are active; the number that are."""
     cdef int64_t j
     while k < size:
         forbid(t, active, k, barred, 0, ok)
-        best_entry(t, -1, -1, ok, tb, &j)
-        if j < 0:
+        # a subset that explains everything is large enough
+        if not best_entry(t, -1, -1, ok, tb, &j) > least or j < 0:
             break
         enter(t, j)
         active[k] = j
@@ -224,7 +224,7 @@ def exchange(
         for j in range(fixed):
             mark[q + active[j]] = LLONG_MAX
         rebuild(&t, &active[0], start)
-        k = grow(&t, &active[0], start, cap, mark, ok, tb)
+        k = grow(&t, &active[0], start, cap, mark, ok, tb, rtol * total)
         k = shrink(&t, &active[0], k, size, fixed, tb)
     at.step, at.idle, at.lowest = 0, 0, t.rss
     for j in range(k):

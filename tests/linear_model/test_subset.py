@@ -85,7 +85,7 @@ def test_descent_is_that_of_its_twin(labels, seed):
     work, marks = np.empty(n_work), np.empty(n_marks, dtype=np.int64)
     expected = plain_descent(G, c, ptr, active)
     count, steps, rss = exchange(
-        G, c, y @ y, ptr, labels.astype(np.int64), active, 3, 0, 1e-10, 0, 7, 999,
+        G, c, y @ y, ptr, labels.astype(np.int64), active, 3, 0, 3, 1e-10, 0, 7, 999,
         work, marks,
     )  # fmt: skip
     assert (count, steps) == (3, expected[1])
