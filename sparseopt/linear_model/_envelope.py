@@ -17,6 +17,7 @@ from scipy import sparse
 
 from sparseopt._core._status import Status
 from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._envelope_debias import solve_debiased
 from sparseopt.linear_model._envelope_part import Envelope, Part
 from sparseopt.linear_model._run import Run
 from sparseopt.prox import WGSEF, Penalty, wgsef_subgradient
@@ -29,8 +30,8 @@ _PATIENCE = 6  # rounds on all groups without progress
 
 def unfit(datafit: Datafit, penalty: Penalty) -> str | None:
     """Reason why `solve_envelope` cannot solve a problem."""
-    if not isinstance(penalty, WGSEF) or not penalty.is_convex or penalty.lam == 0.0:
-        return "the penalty is not a WGSEF without debias and with a positive lam"
+    if not isinstance(penalty, WGSEF) or penalty.lam == 0.0 or penalty.rows:
+        return "the penalty is not a WGSEF with a positive lam, of a vector"
     if not math.isfinite(datafit.curvature) or datafit.n_outputs:
         return "the loss has no bounded curvature, or several outputs"
     if datafit.design.kind == "operator":
@@ -39,7 +40,12 @@ def unfit(datafit: Datafit, penalty: Penalty) -> str | None:
 
 
 def solve_envelope(run: Run) -> Status:
-    """Minimise F plus a multiple of the envelope on growing working sets."""
+    """Minimise F plus a multiple of the envelope on growing working sets.
+
+    With a debiased envelope by proximal gradients.
+    """
+    if not run.penalty.is_convex:
+        return solve_debiased(run)
     problem = _Problem(run)
     size, idle, best = problem.first_size(), 0, math.inf
     while True:

@@ -157,9 +157,7 @@ def fit_envelope(datafit: Datafit, settings: Settings, init: Any = None) -> Enve
 
 def _solve(datafit, o: Settings, debias: float, init: Any) -> tuple[Run, Any]:
     penalty = WGSEF(o.k, o.lam, groups=o.groups, weights=o.weights, debias=debias)
-    name = o.solver if not debias else "prox_grad"
-    if name == "auto":
-        name = "envelope"
+    name = "envelope" if o.solver == "auto" or debias else o.solver
     run = Run(
         datafit,
         penalty,

@@ -45,7 +45,9 @@ def unfit_saga(datafit: Datafit, penalty: Any) -> str | None:
     """Why "saga" cannot solve a problem."""
     reason = _unfit_loss(datafit)
     if reason is None and _form(penalty, datafit) is None:
-        return "it needs a separable penalty of l1, elastic net, ridge, box, MCP or SCAD"
+        return (
+            "it needs a separable penalty of l1, elastic net, ridge, box, MCP or SCAD"
+        )
     return reason
 
 
@@ -155,7 +157,9 @@ class _State:
             "pick": samples.pick,
             "weights": form.weights,
         }
-        seed = int(as_generator(_SEED if run.rng is None else run.rng).integers(1, 2**63))
+        seed = int(
+            as_generator(_SEED if run.rng is None else run.rng).integers(1, 2**63)
+        )
         self.work = Work(
             self.arrays, _LOSSES[type(run.datafit)], getattr(run.datafit, "delta", 1.0),
             form.kind, form.numbers, form.positive, step, step * samples.scale_b, saga,
@@ -185,8 +189,10 @@ class _State:
         self.arrays["b"][:] = self.run.intercept
 
     def _intercept(self) -> Any:
-        return self.arrays["b"].copy() if self.run.datafit.n_outputs else float(
-            self.arrays["b"][0]
+        return (
+            self.arrays["b"].copy()
+            if self.run.datafit.n_outputs
+            else float(self.arrays["b"][0])
         )
 
 
@@ -227,7 +233,9 @@ def _solve_batches(run: Run) -> Status:
     n_steps = max(1, 2 * samples.n // size)
     # the variance of batches: between one sample's constant and that of the mean
     L = datafit.lipschitz() + samples.L / size
-    step = float(run.options.get("step", 1.0 / (4.0 * L) if size < samples.n else 1 / L))
+    step = float(
+        run.options.get("step", 1.0 / (4.0 * L) if size < samples.n else 1 / L)
+    )
     with Keeper(run) as keeper:
         keeper.record(run.w, run.z, run.intercept)
         while True:
@@ -241,7 +249,9 @@ def _solve_batches(run: Run) -> Status:
                 change *= samples.boost[rows].reshape(-1, *[1] * (change.ndim - 1))
                 old = table[rows].T * _inverse(samples, rows)
                 change = (change - old.T) / size
-                w = run.penalty.prox(w - step * (np.asarray(Xi.T @ change) + mean), step)
+                w = run.penalty.prox(
+                    w - step * (np.asarray(Xi.T @ change) + mean), step
+                )
                 if datafit.fit_intercept:
                     b = b - step * samples.scale_b * (change.sum(axis=0) + mean_b)
                 if run.expired():
@@ -264,7 +274,9 @@ def _slopes(datafit: Datafit, rows: np.ndarray, z: np.ndarray) -> np.ndarray:
     if isinstance(datafit, Multinomial):
         return datafit.probabilities(z) - y
     r = z - y
-    return np.clip(r, -datafit.delta, datafit.delta) if isinstance(datafit, Huber) else r
+    return (
+        np.clip(r, -datafit.delta, datafit.delta) if isinstance(datafit, Huber) else r
+    )
 
 
 __all__ = ["solve_saga", "solve_svrg", "unfit_saga", "unfit_svrg"]

@@ -10,7 +10,7 @@ from sparseopt.linear_model import LeastSquares, Logistic, minimize_composite
 from sparseopt.linear_model import _envelope as module
 from sparseopt.linear_model._envelope import envelope_of, screen, shares
 from sparseopt.linear_model._envelope_part import Part
-from sparseopt.prox import WGSEF, Groups, wgsef_value
+from sparseopt.prox import L1, WGSEF, Groups, wgsef_value
 
 LABELS = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4, 5, 6, 7, 7, 8, 9, 9, 10, 11, 11, 11])
 FREE = np.where(LABELS >= 10, -1, LABELS)
@@ -286,7 +286,7 @@ def test_start_and_limits():
 @pytest.mark.parametrize(
     ("penalty", "text"),
     [
-        (WGSEF(2, 0.1, debias=0.5), "debias"),
+        (L1(0.1), "not a WGSEF"),
         (WGSEF(2, 0.0), "positive lam"),
     ],
 )
@@ -294,6 +294,24 @@ def test_unfit_problems(penalty, text):
     X, y = problem(0)
     with pytest.raises(ValueError, match=text):
         solve(LeastSquares(X, y), penalty)
+
+
+@pytest.mark.parametrize("debias", [0.3, 0.9])
+@pytest.mark.parametrize("lam", [0.1, 3.0])
+@pytest.mark.parametrize("logistic", [False, True], ids=["squares", "logistic"])
+def test_debiased_points_are_stationary(debias, lam, logistic):
+    X, y = problem(2, n=80, logistic=logistic)
+    cls = Logistic if logistic else LeastSquares
+    datafit = cls(X, y, fit_intercept=True)
+    penalty = WGSEF(3, lam, debias=debias)
+    result = solve(datafit, penalty, tol=1e-8, max_iter=5000)
+    assert result.status is Status.CONVERGED
+    theta = datafit.gradient(X @ result.coef + result.intercept)
+    assert abs(theta.sum()) < 1e-10
+    # a proximal step of any allowed length stays where it is
+    step = 0.5 / (debias * lam)
+    moved = penalty.prox(result.coef - step * (X.T @ theta), step)
+    assert moved == pytest.approx(result.coef, abs=1e-5)
 
 
 def test_auto_takes_the_envelope_solver():
@@ -312,7 +330,9 @@ def test_face_model_has_the_derivatives_of_the_objective(groups):
     penalty = WGSEF(4, 0.3, groups=GROUPS[groups], weights=None)
     e = envelope_of(penalty, 20)
     e, at = e.restrict(np.arange(e.groups.m))
-    part = Part(Logistic(X, np.sign(y)), e, np.asfortranarray(X[:, at]), 0, np.zeros(20))
+    part = Part(
+        Logistic(X, np.sign(y)), e, np.asfortranarray(X[:, at]), 0, np.zeros(20)
+    )
     x = rng.standard_normal(20) * e.groups.spread(rng.random(e.groups.m) < 0.8)
     u = shares(e, x)
     whole, shared = u >= 1, (u > 0) & (u < 1)
