@@ -47,13 +47,18 @@ _LAZY_NAMES = {
 }
 
 
+# Packages for which an extra has to be installed: importing everything in `__all__`
+# must not need them.
+_EXTRAS = ("torch",)
+
+
 def __getattr__(name: str) -> Any:
     if name in _LAZY_NAMES:
         return getattr(import_module(_LAZY_NAMES[name]), name)
-    if name in __all__:
+    if name in __all__ or name in _EXTRAS:
         return import_module(f"sparseopt.{name}")
     raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(globals().keys() | set(__all__))
+    return sorted(globals().keys() | set(__all__) | set(_EXTRAS))

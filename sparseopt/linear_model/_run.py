@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from sparseopt.linear_model._gap import (
     stationarity,
 )
 from sparseopt.prox import Penalty
+
+# Columns of the history of every solver.
+FIELDS = ("n_nonzero",)
 
 
 class Stop(Exception):
@@ -51,6 +55,8 @@ class Run:
         That of the last record.
     best_dual : tuple of (float, ndarray or None)
         Largest dual value so far, with its point.
+    last_dual : tuple of (float, ndarray or None)
+        Those of the last certificate.
     options, extra : dict
         Options of single solvers; fields they add to the result (``u``).
     n_iter, n_epochs : int
@@ -74,9 +80,10 @@ class Run:
         self.extra: dict[str, Any] = {}
         self.n_threads, self.rng = n_threads, rng
         self.n_iter = self.n_epochs = 0
-        self.monitor = Monitor("sparseopt.linear_model")
+        self.monitor = Monitor("sparseopt.linear_model", fields=FIELDS)
         self.certificate: Certificate | None = None
         self.best_dual: tuple[float, np.ndarray | None] = (-math.inf, None)
+        self.last_dual = self.best_dual
         self.w = np.zeros(self.shape) if w is None else np.array(w, dtype=np.float64)
         self.z = datafit.zero()
         self.intercept = _zero_intercept(datafit) if intercept is None else intercept
@@ -111,7 +118,7 @@ class Run:
         z = self.datafit.zero()
         if self.datafit.fit_intercept:
             z = z + self.datafit.shift(z)
-        grad = self.design.rmatvec(self.datafit.gradient(z))
+        grad = self._transposed(self.datafit.gradient(z))
         return float(np.abs(grad).max(initial=0.0))
 
     def set_point(
@@ -135,7 +142,12 @@ class Run:
 
     def gradient(self) -> np.ndarray:
         """Gradient of F with respect to the coefficients at the present point."""
-        return self.design.rmatvec(self.datafit.gradient(self.z))
+        return self._transposed(self.datafit.gradient(self.z))
+
+    def _transposed(self, theta: np.ndarray) -> np.ndarray:
+        if theta.ndim == 1:
+            return self.design.gradient(theta, None, self.n_threads)
+        return self.design.rmatvec(theta)
 
     def objective(self) -> float:
         """F + P at the present point."""
@@ -154,26 +166,40 @@ class Run:
                 grad = None
         theta = self.datafit.gradient(self.z)
         if grad is None:
-            grad = self.design.rmatvec(theta)
+            grad = self._transposed(theta)
         objective = self.objective()
         if not self.has_gap:
             distance = stationarity(self.penalty, self.w, grad)
             residual = _ratio(distance, self.scale)
             return Certificate(objective, residual, None, -math.inf, None)
         value, point = dual_point(self.datafit, self.penalty, theta, grad)
+        self.last_dual = value, point
         if value > self.best_dual[0] or self.best_dual[1] is None:
             self.best_dual = value, point
         gap = objective - self.best_dual[0]
         return Certificate(objective, _ratio(gap, self.scale), gap, *self.best_dual)
 
-    def record(self, grad: np.ndarray | None = None, **values: Any) -> None:
-        """Certify the point and tell the monitor; raises `Stop` when it says so."""
+    def record(
+        self, grad: np.ndarray | None = None, *, least: float = 0.0, **values: Any
+    ) -> None:
+        """Certify the point and tell the monitor; raises `Stop` when it says so.
+
+        `least` is a violation that the solver knows of: where there is no gap the
+        residual is no smaller.
+        """
         self.n_iter += 1
-        proof = self.certificate = self.certify(grad)
+        proof = self.certify(grad)
+        if not self.has_gap and _ratio(least, self.scale) > proof.residual:
+            proof = replace(proof, residual=_ratio(least, self.scale))
+        self.certificate = proof
         if not math.isfinite(proof.objective) or proof.residual != proof.residual:
             raise Stop(Status.NUMERICAL_FAILURE)
         status = self.monitor.update(
-            self.n_iter, objective=proof.objective, residual=proof.residual, **values
+            self.n_iter,
+            objective=proof.objective,
+            residual=proof.residual,
+            n_nonzero=np.count_nonzero(self.w),
+            **values,
         )
         if proof.residual <= self.tol and status is not Status.STOPPED_BY_CALLBACK:
             raise Stop(Status.CONVERGED)

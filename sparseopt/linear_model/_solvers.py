@@ -9,10 +9,10 @@ import numpy as np
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
-from sparseopt.linear_model import _envelope, _fista
+from sparseopt.linear_model._cd import solve_cd, unfit_cd
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._result import CompositeResult
-from sparseopt.linear_model._run import Run, Stop
+from sparseopt.linear_model._run import FIELDS, Run, Stop
 from sparseopt.prox import Penalty
 
 # Ends that a tolerance reached at the last moment turns into success.
@@ -31,8 +31,7 @@ class Solver(NamedTuple):
 
 
 _SOLVERS: dict[str, Solver] = {
-    "envelope": Solver(_envelope.solve_envelope, _envelope.unfit, 200),
-    "prox_grad": Solver(_fista.solve, _fista.unfit),
+    "anderson_cd": Solver(solve_cd, unfit_cd),
 }
 # The order in which "auto" looks for an algorithm that fits.
 _PREFERENCE = (
@@ -85,7 +84,6 @@ def solve(
     max_time: float | None = None,
     callback: Any = None,
     verbose: int = 0,
-    fields: tuple[str, ...] = (),
     warn: bool = True,
 ) -> CompositeResult:
     """Run an algorithm; whatever ends it, the point of `run` is its answer."""
@@ -96,7 +94,7 @@ def solve(
         max_time=max_time,
         verbose=verbose,
         callback=callback,
-        fields=fields,
+        fields=FIELDS,
         state={"coef": lambda: run.w, "intercept": lambda: run.intercept},
     )
     with run.monitor:
