@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from sparseopt._core._status import Status
 from sparseopt.linear_model._datafit import Datafit
@@ -26,19 +27,28 @@ def unfit_cd(datafit: Datafit, penalty: Penalty) -> str | None:
 
 
 def solve_cd(run: Run) -> Status:
-    """Working sets around exact solutions of their quadratic subproblems."""
+    """Working sets of coordinates around exact solutions of their subproblems."""
     blocks = Coordinates.of(run.penalty, run.design.p)
     assert blocks is not None
+    return solve_quadratic(run, blocks)
+
+
+def solve_quadratic(run: Run, blocks: Any) -> Status:
+    """Working sets for least squares, of coordinates or of groups."""
     outer = Outer(run, blocks)
-    gram = GramSet(run.design, run.datafit.s, centred=run.datafit.fit_intercept)
+    gram = run.cache.get("gram")
+    if gram is None:
+        gram = GramSet(run.design, run.datafit.s, centred=run.datafit.fit_intercept)
+        run.cache["gram"] = gram
     while True:
         grad = outer.look()
-        gram.add(outer.choose(gram.cols, grad))
+        gram.add(outer.choose(gram.cols))
         cols = gram.cols
         w, g = run.w[cols], grad[cols]
-        worst = minimise(run, outer.blocks.part(cols), gram.H, g, w, outer.inner_tol())
+        part = outer.blocks.part(cols)
+        worst = minimise(run, part, gram.H, g, w, outer.inner_tol())
         if not math.isfinite(worst):
             return Status.NUMERICAL_FAILURE
-        if outer.move(cols, w, worst):
+        if outer.move(cols, w):
             return Status.PRECISION
         outer.prune(gram, g)

@@ -1,8 +1,8 @@
 """Solvers "saga" and "prox_svrg": stochastic proximal gradient, variance reduced.
 
-For many more samples than features.  Both make steps on one sample at a time in compiled
-loops where the penalty is separable; "prox_svrg" takes batches and the proximal operator
-of the penalty object where it is not.
+For many more samples than features.  Both make steps on one sample at a time in
+compiled loops where the penalty is separable; "prox_svrg" takes batches and the
+proximal operator of the penalty object where it is not.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 from scipy.special import expit
 
 from sparseopt._core._random import as_generator
 from sparseopt._core._status import Status
+from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafits_more import Huber, Multinomial
 from sparseopt.linear_model._keeper import Keeper
@@ -53,8 +53,10 @@ def unfit_saga(datafit: Datafit, penalty: Any) -> str | None:
 
 def unfit_svrg(datafit: Datafit, penalty: Any) -> str | None:
     """Why "prox_svrg" cannot solve a problem."""
-    if not hasattr(penalty, "prox"):
+    if isinstance(penalty, Terms):
         return "it needs the proximal operator of the whole penalty"
+    if not penalty.is_convex and _form(penalty, datafit) is None:
+        return "of the penalties that are not convex it knows MCP and SCAD only"
     return _unfit_loss(datafit)
 
 
@@ -70,12 +72,12 @@ def _unfit_loss(datafit: Datafit) -> str | None:
 def _form(penalty: Any, datafit: Datafit) -> Form | None:
     """Separable form of a penalty; None if the kernels do not know it."""
     p, k = datafit.design.p, max(datafit.n_outputs, 1)
-    found = penalty.coordinate(p * k) if hasattr(penalty, "coordinate") else None
+    found = penalty.coordinate(p * k)
     if found is None:
         return None
     kind, lam, weights, params, positive = found
     weights = np.zeros(0) if weights is None else np.asarray(weights, dtype=np.float64)
-    if kind == "none" or lam == 0.0 and kind != "box":
+    if kind == "none" or (lam == 0.0 and kind != "box"):
         kind, numbers = "elastic_net", (0.0, 0.0, 0.0, 0.0)
     elif kind == "l1":
         kind, numbers = "elastic_net", (lam, 0.0, 0.0, 0.0)
@@ -201,7 +203,7 @@ def solve_saga(run: Run) -> Status:
     samples = _Samples(run)
     step = float(run.options.get("step", 1.0 / (3.0 * samples.L)))
     with Keeper(run, every=3) as keeper:
-        keeper.record(run.w, run.z, run.intercept)
+        keeper.begin()
         state = _State(run, samples, step, saga=True)
         while True:
             samples.advance(run, state.work, samples.n)
@@ -216,7 +218,7 @@ def solve_svrg(run: Run) -> Status:
     samples = _Samples(run)
     step = float(run.options.get("step", 1.0 / (4.0 * samples.L)))
     with Keeper(run) as keeper:
-        keeper.record(run.w, run.z, run.intercept)
+        keeper.begin()
         state = _State(run, samples, step, saga=False)
         while True:
             samples.advance(run, state.work, 2 * samples.n)
@@ -237,7 +239,7 @@ def _solve_batches(run: Run) -> Status:
         run.options.get("step", 1.0 / (4.0 * L) if size < samples.n else 1 / L)
     )
     with Keeper(run) as keeper:
-        keeper.record(run.w, run.z, run.intercept)
+        keeper.begin()
         while True:
             w, b = run.w.copy(), run.intercept
             table = datafit.gradient(run.z)
