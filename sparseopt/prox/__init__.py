@@ -30,6 +30,7 @@ from sparseopt.prox._nonconvex import (
     prox_mcp,
     prox_scad,
 )
+from sparseopt.prox._penalties_envelope import WGSEF, BoxNorm, KSupport
 from sparseopt.prox._penalties_group import (
     L2,
     GroupLasso,
@@ -40,7 +41,15 @@ from sparseopt.prox._penalties_group import (
 from sparseopt.prox._penalties_nonconvex import L0, MCP, SCAD, LogSum, Lq
 from sparseopt.prox._penalties_separable import L1, ElasticNet, NoPenalty, Ridge
 from sparseopt.prox._penalties_sets import Box, L0Ball, L1Ball, NonNegative, Simplex
+from sparseopt.prox._penalties_structured import SLOPE, TV1D, FusedLasso, Nuclear
 from sparseopt.prox._penalty import Coordinate, Penalty
+from sparseopt.prox._pending import (
+    prox_fused_lasso,
+    prox_isotonic,
+    prox_nuclear,
+    prox_slope,
+    prox_tv1d,
+)
 from sparseopt.prox._sets import (
     project_box,
     project_halfspace,
@@ -64,14 +73,20 @@ __all__ = [
     "L2",
     "MCP",
     "SCAD",
+    "SLOPE",
+    "TV1D",
+    "WGSEF",
     "AffineSet",
     "Box",
+    "BoxNorm",
     "Coordinate",
     "ElasticNet",
     "EnvelopeInfo",
+    "FusedLasso",
     "GroupLasso",
     "GroupLinf",
     "Groups",
+    "KSupport",
     "L0Ball",
     "L1Ball",
     "Linf",
@@ -79,6 +94,7 @@ __all__ = [
     "Lq",
     "NoPenalty",
     "NonNegative",
+    "Nuclear",
     "Penalty",
     "Ridge",
     "Simplex",
@@ -99,10 +115,12 @@ __all__ = [
     "project_soc",
     "prox_box_norm",
     "prox_elastic_net",
+    "prox_fused_lasso",
     "prox_group_lasso",
     "prox_group_linf",
     "prox_hinge",
     "prox_huber",
+    "prox_isotonic",
     "prox_kl",
     "prox_ksupport",
     "prox_l0",
@@ -115,12 +133,15 @@ __all__ = [
     "prox_logistic",
     "prox_lq",
     "prox_mcp",
+    "prox_nuclear",
     "prox_pinball",
     "prox_ridge",
     "prox_scad",
+    "prox_slope",
     "prox_sparse_group_lasso",
     "prox_squared_hinge",
     "prox_tree",
+    "prox_tv1d",
     "prox_wgsef",
     "wgsef_conjugate",
     "wgsef_subgradient",
