@@ -9,6 +9,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator
 
 from sparseopt._core._arrays import as_floats, check_finite
+from sparseopt.linear_model import _kernels
 
 
 class Design:
@@ -43,21 +44,75 @@ class Design:
         self.n, self.p = (int(size) for size in self.X.shape)
 
     def matvec(self, w: np.ndarray) -> np.ndarray:
-        """``X w`` for w of shape (p,) or (p, k)."""
-        return np.asarray(self.X @ w)
+        """``X w``, float64, for w of shape (p,) or (p, k)."""
+        # in the type of X, which would be copied otherwise
+        z = np.asarray(self.X @ w.astype(self.dtype, copy=False))
+        return z.astype(np.float64, copy=False)
 
     def rmatvec(self, r: np.ndarray) -> np.ndarray:
-        """``X' r`` for r of shape (n,) or (n, k)."""
+        """``X' r``, float64, for r of shape (n,) or (n, k)."""
+        r = r.astype(self.dtype, copy=False)
         if self.kind == "operator":
-            return self.X.rmatvec(r) if r.ndim == 1 else self.X.rmatmat(r)
-        return np.asarray(self.X.T @ r)
+            v = self.X.rmatvec(r) if r.ndim == 1 else self.X.rmatmat(r)
+        else:
+            v = self.X.T @ r
+        return np.asarray(v).astype(np.float64, copy=False)
 
-    def square_norms(self, weights: np.ndarray | None = None) -> np.ndarray:
-        """``sum_i weights_i X_ij^2`` for each column, float64."""
+    def gradient(
+        self, r: np.ndarray, cols: np.ndarray | None = None, n_threads: int = 1
+    ) -> np.ndarray:
+        """``X' r`` for a vector r, or its entries at some columns; sums are float64."""
+        size = self.p if cols is None else cols.size
+        if self.kind == "operator" or (
+            self.kind == "dense" and not self.X.flags.f_contiguous
+        ):
+            full = self.rmatvec(r)
+            return full if cols is None else full[cols]
+        out = np.empty(size)
+        index = np.empty(0, dtype=np.int64) if cols is None else cols
+        args = (np.ascontiguousarray(r), index, out, cols is None, n_threads)
+        if self.kind == "sparse":
+            X = self.X
+            _kernels.csc_dots(X.data, X.indices, X.indptr, *args)
+        else:
+            _kernels.column_dots(self.X, *args)
+        return out
+
+    def columns(self, cols: np.ndarray) -> Any:
+        """Some columns: a dense array, or a csc_array of a sparse design."""
+        self._need_columns()
+        return self.X[:, cols]
+
+    def predict(self, w: np.ndarray) -> np.ndarray:
+        """``X w``, float64; reads the columns of non-zero coefficients only."""
+        rows = w if w.ndim == 1 else np.any(w, axis=1)
+        support = np.flatnonzero(rows)
+        if self.kind == "operator" or 4 * support.size > self.p:
+            return self.matvec(w)
+        if not support.size:
+            return np.zeros((self.n, *w.shape[1:]))
+        return np.asarray(self.columns(support).astype(np.float64) @ w[support])
+
+    def moments(
+        self, s: np.ndarray, n_threads: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """``sum_i s_i X_ij^2`` and ``sum_i s_i X_ij`` of all columns."""
+        self._need_columns()
+        if self.kind == "dense" and self.X.flags.f_contiguous:
+            square, mean = np.empty(self.p), np.empty(self.p)
+            _kernels.column_moments(self.X, s, square, mean, n_threads)
+            return square, mean
+        return self.square_norms(s), self.rmatvec(s)
+
+    def _need_columns(self) -> None:
         if self.kind == "operator":
             raise TypeError(
                 "The 'X' operator has no columns; use a first-order solver."
             )
+
+    def square_norms(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """``sum_i weights_i X_ij^2`` for each column, float64."""
+        self._need_columns()
         if self.kind == "sparse":
             data = self.X.data.astype(np.float64) ** 2
             if weights is not None:

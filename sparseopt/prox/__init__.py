@@ -1,12 +1,54 @@
 """Proximal operators, projections and penalties."""
 
-from sparseopt.prox._groups import Groups
-from sparseopt.prox._ksupport import (
-    project_ksupport_ball,
-    prox_box_norm,
-    prox_ksupport,
+from sparseopt.prox._elementwise import prox_elastic_net, prox_l1, prox_ridge
+from sparseopt.prox._group import (
+    prox_group_lasso,
+    prox_group_linf,
+    prox_l2,
+    prox_linf,
+    prox_sparse_group_lasso,
+    prox_tree,
 )
-from sparseopt.prox._penalty import Penalty
+from sparseopt.prox._groups import Groups
+from sparseopt.prox._ksupport import project_ksupport_ball, prox_box_norm, prox_ksupport
+from sparseopt.prox._losses import (
+    prox_hinge,
+    prox_huber,
+    prox_kl,
+    prox_logistic,
+    prox_pinball,
+    prox_squared_hinge,
+)
+from sparseopt.prox._nonconvex import (
+    prox_l0,
+    prox_l_half,
+    prox_l_two_thirds,
+    prox_log_sum,
+    prox_lq,
+    prox_mcp,
+    prox_scad,
+)
+from sparseopt.prox._penalties_group import (
+    L2,
+    GroupLasso,
+    GroupLinf,
+    Linf,
+    SparseGroupLasso,
+)
+from sparseopt.prox._penalties_nonconvex import L0, MCP, SCAD, LogSum, Lq
+from sparseopt.prox._penalties_separable import L1, ElasticNet, NoPenalty, Ridge
+from sparseopt.prox._penalties_sets import Box, L0Ball, L1Ball, NonNegative, Simplex
+from sparseopt.prox._penalty import Coordinate, Penalty
+from sparseopt.prox._sets import (
+    project_box,
+    project_halfspace,
+    project_hyperplane,
+    project_l0_ball,
+    project_l2_ball,
+    project_linf_ball,
+    project_psd,
+    project_soc,
+)
 from sparseopt.prox._simplex import (
     project_capped_simplex,
     project_l1_ball,
@@ -18,15 +60,66 @@ from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgse
 __all__ = [
     "EnvelopeInfo",
     "Groups",
-    "Penalty",
+    "project_box",
     "project_capped_simplex",
+    "project_halfspace",
+    "project_hyperplane",
     "project_ksupport_ball",
+    "project_l0_ball",
     "project_l1_ball",
+    "project_l2_ball",
+    "project_linf_ball",
+    "project_psd",
     "project_simplex",
+    "project_soc",
     "prox_box_norm",
+    "prox_elastic_net",
+    "prox_group_lasso",
+    "prox_group_linf",
+    "prox_hinge",
+    "prox_huber",
+    "prox_kl",
     "prox_ksupport",
+    "prox_l0",
+    "prox_l1",
+    "prox_l2",
+    "prox_l_half",
+    "prox_l_two_thirds",
+    "prox_linf",
+    "prox_log_sum",
+    "prox_logistic",
+    "prox_lq",
+    "prox_mcp",
+    "prox_pinball",
+    "prox_ridge",
+    "prox_scad",
+    "prox_sparse_group_lasso",
+    "prox_squared_hinge",
+    "prox_tree",
     "prox_wgsef",
     "wgsef_conjugate",
     "wgsef_subgradient",
     "wgsef_value",
+    # penalty objects
+    "Box",
+    "Coordinate",
+    "ElasticNet",
+    "GroupLasso",
+    "GroupLinf",
+    "L0",
+    "L0Ball",
+    "L1",
+    "L1Ball",
+    "L2",
+    "Linf",
+    "LogSum",
+    "Lq",
+    "MCP",
+    "NoPenalty",
+    "NonNegative",
+    "Penalty",
+    "Ridge",
+    "SCAD",
+    "Simplex",
+    "SparseGroupLasso",
 ]

@@ -1,0 +1,77 @@
+"""Points of first-order methods, which do not improve in every iteration."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from sparseopt._core._status import Status
+from sparseopt.linear_model._run import Run, Stop
+
+# Iterations that are all recorded; later ones only now and then, as a record costs
+# about half an iteration.
+_FIRST, _EVERY = 10, 10
+
+
+class Keeper:
+    """Records points of a run and leaves it at the best one.
+
+    A context: a run that is stopped by a limit or the keyboard ends at the recorded
+    point of the least objective; one that converged, or whose callback stopped it, at
+    the point that was looked at last.
+    """
+
+    def __init__(self, run: Run, every: int = _EVERY) -> None:
+        self.run, self.every = run, every
+        self.steps = 0
+        self._best: tuple[float, Any] = (math.inf, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        kept = (Status.CONVERGED, Status.STOPPED_BY_CALLBACK)
+        if isinstance(error, Stop) and error.status in kept:
+            return
+        value, point = self._best
+        if point is not None:
+            self.run.set_point(*point)
+
+    def due(self) -> bool:
+        """Count an iteration; whether it has to be recorded."""
+        self.steps += 1
+        done = self.run.n_iter + self.steps
+        limit = self.run.monitor.max_iter
+        return (
+            done <= _FIRST
+            or self.steps >= self.every
+            or (limit is not None and done >= limit)
+            or self.run.expired()
+        )
+
+    def record(
+        self,
+        w: np.ndarray,
+        z: np.ndarray | None = None,
+        intercept: Any = None,
+        grad: np.ndarray | None = None,
+    ) -> None:
+        """Move the run to a point and certify it, after the iterations counted."""
+        run = self.run
+        run.set_point(w, z, intercept)
+        run.n_iter += max(self.steps, 1) - 1
+        self.steps = 0
+        try:
+            run.record(grad)
+        finally:
+            proof = run.certificate
+            if proof is not None and proof.objective < self._best[0]:
+                self._best = (proof.objective, (run.w.copy(), run.z, run.intercept))

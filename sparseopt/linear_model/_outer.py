@@ -1,0 +1,150 @@
+"""The outer loop of working sets: gradient, certificate, screening, choice."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sparseopt.linear_model._run import Run
+from sparseopt.linear_model._working_set import GramSet
+
+_FIRST = 100  # columns of the first working set
+# Strength falls to its value by that factor, each time the solution of the stronger
+# problem has settled to that share: supports stay small on the way.
+_LEVEL_STEP, _LEVEL_SLACK = 4.0, 0.3
+_FRACTION = 0.1  # of the violation outside, to which the inner problem is solved
+# Screening needs the norms of all columns: a pass that has to pay.
+_SCREEN_FROM = 5
+
+
+class Outer:
+    """What outer iterations of all working-set solvers share.
+
+    Attributes
+    ----------
+    run : Run
+    blocks : Coordinates or GroupBlocks
+        The penalty, at present `level` times as strong as that of the problem.
+    """
+
+    def __init__(self, run: Run, blocks: Any) -> None:
+        self.run, self.whole, self.blocks = run, blocks, blocks
+        self.level = math.inf
+        self.scores = np.empty(0)
+        self.top = math.inf
+        self._grad = np.zeros(run.design.p)
+        self._survivors: np.ndarray | None = None
+        self._square: np.ndarray | None = None
+        self._floor = 0.0
+        self._first_top = 0.0
+
+    def look(self) -> np.ndarray:
+        """Gradient at the point, after its certificate was recorded."""
+        run = self.run
+        if run.datafit.fit_intercept:
+            run.fit_intercept()
+        theta = run.datafit.gradient(run.z)
+        grad = self._gradient(theta)
+        self._set_level(grad)
+        self.scores = self.blocks.scores(run.w, grad, self.squares())
+        self.top = float(self.scores.max(initial=0.0))
+        if not self._first_top:
+            self._first_top = max(self.top, float(np.abs(grad).max(initial=0.0)))
+            self._floor = 0.01 * run.tol * self._first_top
+        run.record(grad, least=self.top)
+        if run.n_iter > _SCREEN_FROM:
+            self._screen(theta, grad)
+        return grad
+
+    def _set_level(self, grad: np.ndarray) -> None:
+        excess = self.whole.excess(grad)
+        if self.level == math.inf:
+            self.level = max(1.0, excess / _LEVEL_STEP)
+        elif self.level > 1.0 and excess <= (1.0 + _LEVEL_SLACK) * self.level:
+            self.level = max(1.0, self.level / _LEVEL_STEP)
+        self.blocks = self.whole if self.level == 1.0 else self.whole.times(self.level)
+
+    def _gradient(self, theta: np.ndarray) -> np.ndarray:
+        """Gradient of the columns that are not screened, and 0 for the others."""
+        run = self.run
+        if self._survivors is not None:
+            self._grad[self._survivors] = run.design.gradient(
+                theta, self._survivors, run.n_threads
+            )
+            if run.certify(self._grad).residual > run.tol:
+                return self._grad
+            self._survivors = None  # the certificate is to hold for all columns
+            run.best_dual = (-math.inf, None)
+        self._grad = run.design.gradient(theta, None, run.n_threads)
+        return self._grad
+
+    def squares(self) -> np.ndarray:
+        """Curvature along each coordinate, needed where penalties are not convex."""
+        if self.run.penalty.is_convex:
+            return np.empty(0)
+        if self._square is None:
+            self._square = self._moments()
+        return self._square
+
+    def _moments(self) -> np.ndarray:
+        datafit = self.run.datafit
+        square, mean = datafit.design.moments(datafit.s, self.run.n_threads)
+        if datafit.fit_intercept:
+            square = np.maximum(square - mean**2, 0.0)
+        return square * min(datafit.curvature, 1e300)
+
+    def choose(self, cols: np.ndarray, grad: np.ndarray) -> np.ndarray:
+        """Columns to add to the working set: the worst, as many as are active."""
+        return self.blocks.choose(self.run.w, self.scores, cols, _FIRST)
+
+    def inner_tol(self) -> float:
+        """Violation to which the next subproblem is solved."""
+        return max(_FRACTION * self.top, self._floor)
+
+    def move(self, cols: np.ndarray, w: np.ndarray, worst: float) -> bool:
+        """Take the coefficients of a subproblem; whether rounding ends the descent."""
+        run = self.run
+        still = np.array_equal(run.w[cols], w)
+        coef = run.w.copy()
+        coef[cols] = w
+        run.set_point(coef, run.design.predict(coef) + run.intercept)
+        if not still:
+            return False
+        self._floor *= 0.1
+        return self._floor < 1e-17 * self._first_top
+
+    def prune(self, gram: GramSet, g: np.ndarray) -> None:
+        """Leave out columns that are far from active, where they are many."""
+        near = self.blocks.near(self.run.w, gram.cols, g)
+        if 2 * np.count_nonzero(near) + 200 < near.size:
+            gram.keep(np.flatnonzero(near))
+
+    def _screen(self, theta: np.ndarray, grad: np.ndarray) -> None:
+        """Drop blocks that are zero in every solution, by the gap at this point.
+
+        The dual is strongly concave, so the optimal dual point lies in a ball around
+        the feasible one.
+        """
+        run, proof = self.run, self.run.certificate
+        screen = getattr(self.whole, "screen", None)
+        if proof is None or proof.gap is None or screen is None:
+            return
+        value, point = run.last_dual
+        if point is None:
+            return
+        if self._square is None:
+            self._square = self._moments()
+        gap = max(proof.objective - value, 0.0)
+        size = float(np.abs(theta).max(initial=0.0))
+        scale = float(np.abs(point).max(initial=0.0)) / size if size > 0 else 0.0
+        radius = math.sqrt(2.0 * gap)
+        alive = screen(scale * grad, radius * np.sqrt(self._square)) | (run.w != 0)
+        if self._survivors is not None:
+            mask = np.zeros_like(alive)
+            mask[self._survivors] = True
+            alive &= mask
+        if 4 * np.count_nonzero(alive) < 3 * alive.size:
+            self._survivors = np.flatnonzero(alive)
+            self._grad = np.where(alive, grad, 0.0)
