@@ -25,7 +25,7 @@ print(X.shape)
 
 # %%
 # For each k and each strength the interval of the ridge objective over subsets of k.
-strengths = np.geomspace(3e-3, 1, 9)
+strengths = np.geomspace(1e-2, 30, 11)
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True)
 for ax, k in zip(axes, (2, 5, 10), strict=True):
     fits = [

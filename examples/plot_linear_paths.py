@@ -28,8 +28,8 @@ datafit = LeastSquares(X, y)
 relevant = truth != 0
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
 for ax, penalty in zip(axes, (L1(1.0), MCP(1.0, gamma=3.0)), strict=True):
-    result = path(datafit, penalty, n_lams=60, eps=0.02)
-    coefs = result.coefs
+    result = path(datafit, penalty, n_lams=60, eps=0.05)
+    coefs = result.coef
     ax.plot(result.lams, coefs[:, ~relevant], color="0.8", lw=0.8)
     ax.plot(result.lams, coefs[:, relevant], lw=1.8)
     for value in (-1, 1):

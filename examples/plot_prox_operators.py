@@ -43,7 +43,7 @@ fig.tight_layout()
 # The envelope of "at most k coefficients" interpolates between the squared l1 norm (k = 1)
 # and the squared Euclidean norm (k = n). The level set for k = 2 in three dimensions is the
 # convex hull of three discs: its flat faces are where one coordinate is zero.
-grid = np.linspace(-1.5, 1.5, 121)
+grid = np.linspace(-1.3, 1.3, 53)
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.4), sharey=True)
 for ax, k in zip(axes, (1, 2, 3), strict=True):
     for third, alpha in ((0.0, 1.0), (0.6, 0.55), (0.9, 0.3)):

@@ -47,7 +47,7 @@ fig.tight_layout()
 # In two dimensions total variation removes noise and keeps edges.
 image = load_sample_image("china.jpg").mean(axis=2)[100:300, 150:400] / 255
 grainy = image + 0.12 * rng.standard_normal(image.shape)
-clean = prox.prox_tv2d(grainy, lam=0.11)
+clean = prox.prox_tv2d(grainy, lam=0.08)
 
 
 def psnr(picture):
