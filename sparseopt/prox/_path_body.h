@@ -77,7 +77,7 @@ static int64_t SO_N(direct)(so_path *s, int64_t budget, int64_t n, const SO_T *x
         }
         start = s->written;
         int64_t done = start - s->mark, scanned = s->scanned + read;
-        if (scanned > 3 * done + 8192 || (done > 1024 && 6 * s->knots > done)) {
+        if (scanned > 3 * done + 8192 || (done > 1024 && 100 * s->knots > done)) {
             s->string = 1;
             s->fresh = 1;
             break;
@@ -246,7 +246,7 @@ void SO_N(so_path)(so_path *s, int64_t budget, int64_t n, const SO_T *x, const S
     while (budget > 0 && s->written < n) {
         if (!s->string) {
             budget -= SO_N(direct)(s, budget, n, x, w, lam, l1, out);
-            s->weak = 64 * s->knots < s->written - s->mark; /* long pieces, read too often */
+            s->weak = 256 * s->knots < s->written - s->mark; /* long pieces, read too often */
             continue;
         }
         if (s->fresh && !s->weak && !w && t->SO_N(lanes) && n - s->written > 12 * LANES_SIZE) {
