@@ -1,6 +1,15 @@
 """Proximal operators, projections and penalties."""
 
 from sparseopt.prox._affine import AffineSet, project_affine
+from sparseopt.prox._calculus import (
+    MoreauConjugate,
+    MoreauEnvelope,
+    Scaled,
+    SeparableSum,
+    Translated,
+)
+from sparseopt.prox._calculus_maps import Intersection, Orthonormal, ProximalAverage
+from sparseopt.prox._calculus_sum import Clipped, PlusRidge, Positive
 from sparseopt.prox._cardinality import project_group_l0_ball, project_l0_ball
 from sparseopt.prox._elementwise import prox_elastic_net, prox_l1, prox_ridge
 from sparseopt.prox._group import (
@@ -30,6 +39,7 @@ from sparseopt.prox._nonconvex import (
     prox_mcp,
     prox_scad,
 )
+from sparseopt.prox._penalties_envelope import WGSEF, BoxNorm, KSupport
 from sparseopt.prox._penalties_group import (
     L2,
     GroupLasso,
@@ -40,6 +50,7 @@ from sparseopt.prox._penalties_group import (
 from sparseopt.prox._penalties_nonconvex import L0, MCP, SCAD, LogSum, Lq
 from sparseopt.prox._penalties_separable import L1, ElasticNet, NoPenalty, Ridge
 from sparseopt.prox._penalties_sets import Box, L0Ball, L1Ball, NonNegative, Simplex
+from sparseopt.prox._penalties_structured import SLOPE, TV1D, TV2D, FusedLasso, Nuclear
 from sparseopt.prox._penalty import Coordinate, Penalty
 from sparseopt.prox._sets import (
     project_box,
@@ -75,25 +86,44 @@ __all__ = [
     "L2",
     "MCP",
     "SCAD",
+    "SLOPE",
+    "TV1D",
+    "TV2D",
+    "WGSEF",
     "AffineSet",
     "Box",
+    "BoxNorm",
+    "Clipped",
     "Coordinate",
     "ElasticNet",
     "EnvelopeInfo",
+    "FusedLasso",
     "GroupLasso",
     "GroupLinf",
     "Groups",
+    "Intersection",
+    "KSupport",
     "L0Ball",
     "L1Ball",
     "Linf",
     "LogSum",
     "Lq",
+    "MoreauConjugate",
+    "MoreauEnvelope",
     "NoPenalty",
     "NonNegative",
+    "Nuclear",
+    "Orthonormal",
     "Penalty",
+    "PlusRidge",
+    "Positive",
+    "ProximalAverage",
     "Ridge",
+    "Scaled",
+    "SeparableSum",
     "Simplex",
     "SparseGroupLasso",
+    "Translated",
     "project_affine",
     "project_box",
     "project_capped_simplex",
