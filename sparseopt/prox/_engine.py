@@ -9,21 +9,31 @@ import numpy as np
 
 from sparseopt._core._arrays import check_finite
 from sparseopt._core._threads import effective_n_threads
-from sparseopt.prox import _kernels
+from sparseopt.prox import _group_kernels, _kernels
 from sparseopt.prox._blocks import Blocks
 
 # Up to this many elements the kernels take one thread.
 _ONE_THREAD = 2_000_000
-_KERNELS = {
-    (name, dtype): getattr(_kernels, f"{name}_{suffix}")
-    for name in (
+_NAMES = {
+    _kernels: (
         "envelope_prox",
         "envelope_root",
-        "group_norms",
-        "group_scale",
         "shrink",
         "simplex",
-    )
+        "weighted_prox",
+    ),
+    _group_kernels: (
+        "gather_norms",
+        "gather_scale",
+        "group_norms",
+        "group_scale",
+        "moments",
+    ),
+}
+_KERNELS = {
+    (name, dtype): getattr(module, f"{name}_{suffix}")
+    for module, names in _NAMES.items()
+    for name in names
     for suffix, dtype in (("d", np.dtype(np.float64)), ("s", np.dtype(np.float32)))
 }
 
@@ -46,6 +56,13 @@ class Root(NamedTuple):
 
 
 NAN = Root(math.nan)
+
+
+class Shares(NamedTuple):
+    """What the prox of an envelope found besides the point; u only where asked for."""
+
+    eta: float
+    u: np.ndarray | None = None
 
 
 def kernel(name: str, x: np.ndarray) -> Any:
@@ -71,34 +88,113 @@ def shrink(
     blocks: Blocks,
     lam: float,
     debias: float,
-    finite: bool,
-    n_threads: int | None,
-) -> tuple[Root, np.ndarray | None]:
-    """Write the prox of x to w; the root and the group norms (None: |x|).
+    finite: bool = True,
+    n_threads: int | None = None,
+    want_shares: bool = False,
+) -> Shares:
+    """Write the prox of x to w.
 
     Both arrays are flat and contiguous, and may be the same one.
     """
     threads = thread_count(n_threads, x.size)
-    b, c = coefficients(blocks.weight, lam, debias)
-    if lam > 0 and blocks.single and blocks.uniform:
-        run = kernel("envelope_prox", x)
-        step, t = run(x, w, blocks.k, b, c, threads)
-        if step == _kernels.DONE:
-            return _with_weight(Root(t), blocks), None
-    r = None if blocks.single else group_norms(x, blocks, threads)
-    root = find_root(np.abs(x) if r is None else r, blocks, lam, debias, threads)
-    if math.isnan(root.t):
-        reject(x, w, finite)
-        return NAN, r
     if lam == 0:
-        w[...] = x
-    elif r is None and blocks.uniform:
+        found = _identity(x, w, blocks, threads, want_shares)
+    elif not blocks.single:
+        found = _shrink_groups(x, w, blocks, lam, debias, threads, want_shares)
+    elif blocks.uniform:
+        found = _shrink_single(x, w, blocks, lam, debias, threads, want_shares)
+    else:
+        u = np.empty(x.size) if want_shares else None
+        run = kernel("weighted_prox", x)
+        step, eta = run(x, w, *_weighted(blocks, lam, debias, u))
+        found = Shares(math.nan if step == _kernels.BAD else eta, u)
+    if math.isnan(found.eta):
+        reject(x, w, finite)
+        return Shares(math.nan, np.full(blocks.groups.m, np.nan))
+    return found
+
+
+def _identity(
+    x: np.ndarray, w: np.ndarray, blocks: Blocks, threads: int, want_shares: bool
+) -> Shares:
+    """The prox of zero, with the shares of the envelope's value."""
+    if not np.isfinite(x).all():
+        return Shares(math.nan)
+    found = Shares(math.inf)
+    if want_shares:
+        r = group_norms(x, blocks, threads)
+        if blocks.uniform:
+            root = find_root(r, blocks, 0.0, 0.0, threads)
+            found = Shares(root.eta, shares(r, root, blocks, 0.0, 0.0))
+        else:
+            u = np.empty_like(r)
+            unused = np.empty_like(r)
+            given = _weighted(blocks, 0.0, 0.0, u)
+            _, eta = _kernels.weighted_factors(r, unused, *given)
+            found = Shares(eta, u)
+    w[...] = x
+    return found
+
+
+def _shrink_single(
+    x: np.ndarray,
+    w: np.ndarray,
+    blocks: Blocks,
+    lam: float,
+    debias: float,
+    threads: int,
+    want_shares: bool,
+) -> Shares:
+    b, c = coefficients(blocks.weight, lam, debias)
+    if not want_shares:
+        step, t = kernel("envelope_prox", x)(x, w, blocks.k, b, c, threads)
+        if step == _kernels.DONE:
+            return Shares(_with_weight(Root(t), blocks).eta)
+    root = find_root(x, blocks, lam, debias, threads)
+    u = shares(np.abs(x), root, blocks, lam, debias) if want_shares else None
+    if not math.isnan(root.t):
         tau = math.ldexp(b * root.t / math.sqrt(blocks.weight), root.exponent)
         kernel("shrink", x)(x, w, tau, 1.0 / c, 0.0, 1.0 / (b + c), threads)
+    return Shares(root.eta, u)
+
+
+def _shrink_groups(
+    x: np.ndarray,
+    w: np.ndarray,
+    blocks: Blocks,
+    lam: float,
+    debias: float,
+    threads: int,
+    want_shares: bool,
+) -> Shares:
+    r = group_norms(x, blocks, threads)
+    u: np.ndarray | None
+    if blocks.uniform:
+        root = find_root(r, blocks, lam, debias, threads)
+        eta, full = root.eta, shares(r, root, blocks, lam, debias)
+        b, c = coefficients(blocks.weight, lam, debias)
+        factors = c * full
+        factors += b
+        np.divide(full, factors, out=factors)
+        u = full
     else:
-        u = shares(np.abs(x) if r is None else r, root, blocks, lam, debias)
-        scale_groups(x, w, u / (c * u + b), blocks, threads)
-    return root, r
+        factors = np.empty_like(r)
+        u = np.empty_like(r) if want_shares else None
+        given = _weighted(blocks, lam, debias, u)
+        step, eta = _kernels.weighted_factors(r, factors, *given)
+        eta = math.nan if step == _kernels.BAD else eta
+    if not math.isnan(eta):
+        scale_groups(x, w, factors, blocks, threads)
+    return Shares(eta, u)
+
+
+def _weighted(blocks: Blocks, lam: float, debias: float, u: Any) -> tuple[Any, ...]:
+    """Arguments of the kernels for weights that differ."""
+    d: Any = blocks.weight
+    weight = 1.0
+    if isinstance(d, float):
+        d, weight = None, d
+    return d, blocks.costs, weight, lam, debias, blocks.k, u
 
 
 def coefficients(d: Any, lam: float, debias: float) -> tuple[Any, Any]:
@@ -108,11 +204,14 @@ def coefficients(d: Any, lam: float, debias: float) -> tuple[Any, Any]:
 
 def group_norms(x: np.ndarray, blocks: Blocks, threads: int = 1) -> np.ndarray:
     """Norms of the groups of a flat vector, float64."""
-    size = blocks.groups.size
-    if size is None:
-        return blocks.groups.norms(x)
-    r = np.empty(blocks.groups.m)
-    kernel("group_norms", x)(x, size, r, threads)
+    groups = blocks.groups
+    if groups.size == 1:
+        return np.abs(x.astype(np.float64))
+    r = np.empty(groups.m)
+    if groups.size is None:
+        kernel("gather_norms", x)(x, groups.indices, groups.indptr, r)
+    else:
+        kernel("group_norms", x)(x, groups.size, r, threads)
     return r
 
 
@@ -120,44 +219,21 @@ def scale_groups(
     x: np.ndarray, w: np.ndarray, factors: np.ndarray, blocks: Blocks, threads: int
 ) -> None:
     """Multiply each group by a factor; those in no group are copied."""
-    size = blocks.groups.size
-    if size is None:
-        np.multiply(x, blocks.groups.spread(factors.astype(x.dtype)), out=w)
-        w += 0.0  # no negative zeros
+    groups = blocks.groups
+    if groups.size is None:
+        if w is not x and groups.indices.size < groups.n:
+            w[...] = x
+        kernel("gather_scale", x)(x, w, groups.indices, groups.indptr, factors)
     else:
-        kernel("group_scale", x)(x, w, size, factors, threads)
+        kernel("group_scale", x)(x, w, groups.size, factors, threads)
 
 
 def find_root(
     r: np.ndarray, blocks: Blocks, lam: float, debias: float, threads: int = 1
 ) -> Root:
-    """The root at which the shares add up to the budget; NaN if r is not finite."""
+    """The root for groups of one weight, from their norms; NaN if one is not finite."""
     b, c = coefficients(blocks.weight, lam, debias)
-    if blocks.uniform:
-        return _with_weight(envelope_root(r, blocks.k, b, c, threads), blocks)
-    a = _slopes(r, blocks)
-    top = float(a.max())
-    if not top < math.inf:
-        return NAN
-    inside = a > 0
-    if not inside.all():
-        keep = np.flatnonzero(inside)
-        a = a[keep]
-        b, c = (v[keep] if isinstance(v, np.ndarray) else v for v in (b, c))
-    q = 1.0 if blocks.costs is None else blocks.costs[inside]
-    if np.sum(np.broadcast_to(q, a.shape)) <= blocks.k:
-        return Root(0.0)
-    exponent = math.frexp(top)[1]
-    a = np.ldexp(a, -exponent)
-    with np.errstate(over="ignore", divide="ignore"):
-        enter = b / a
-        full = (b + c) / a
-    slope = q * a / c
-    seen = enter < np.inf  # denormal ones are not
-    if not seen.all():
-        enter, full, slope = enter[seen], full[seen], slope[seen]
-    eta = _kernels.general_root(enter, full, slope, blocks.k)
-    return Root(0.0) if eta == math.inf else Root(1.0 / eta, exponent)
+    return _with_weight(envelope_root(r, blocks.k, b, c, threads), blocks)
 
 
 def envelope_root(
@@ -181,25 +257,24 @@ def unit_scale(x: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _with_weight(root: Root, blocks: Blocks) -> Root:
+    if blocks.weight == 1.0:
+        return root
     return Root(root.t * math.sqrt(blocks.weight), root.exponent)
-
-
-def _slopes(r: np.ndarray, blocks: Blocks) -> np.ndarray:
-    a = np.sqrt(blocks.weight) * np.asarray(r, dtype=np.float64)
-    return a if blocks.costs is None else a / np.sqrt(blocks.costs)
 
 
 def shares(
     r: np.ndarray, root: Root, blocks: Blocks, lam: float, debias: float
 ) -> np.ndarray:
-    """The u of each group from the group norms."""
-    if math.isnan(root.t):
-        return np.full(blocks.groups.m, np.nan)
-    a = _slopes(r, blocks)
-    if root.t == 0:
-        return (a > 0).astype(np.float64)
-    if root.exponent:
-        a = np.ldexp(a, -root.exponent)
+    """The u of groups of one weight from their norms."""
     b, c = coefficients(blocks.weight, lam, debias)
+    if math.isnan(root.t):
+        return np.full(r.shape, np.nan)
+    if root.t == 0:
+        return (r > 0).astype(np.float64)
+    a = np.ldexp(r, -root.exponent) if root.exponent else r
     with np.errstate(over="ignore"):
-        return np.clip((a / root.t - b) / c, 0.0, 1.0)
+        u = a * (math.sqrt(blocks.weight) / root.t) if root.t > 1e-300 else a / root.t
+    u = u.astype(np.float64, copy=False)
+    u -= b
+    u /= c
+    return np.clip(u, 0.0, 1.0, out=u)

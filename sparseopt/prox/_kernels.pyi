@@ -58,11 +58,36 @@ def simplex_s(
 def general_root(
     enter: np.ndarray, full: np.ndarray, slope: np.ndarray, target: float
 ) -> float: ...
-def group_norms_d(x: np.ndarray, g: int, r: np.ndarray, n_threads: int) -> None: ...
-def group_norms_s(x: np.ndarray, g: int, r: np.ndarray, n_threads: int) -> None: ...
-def group_scale_d(
-    x: np.ndarray, w: np.ndarray, g: int, s: np.ndarray, n_threads: int
-) -> None: ...
-def group_scale_s(
-    x: np.ndarray, w: np.ndarray, g: int, s: np.ndarray, n_threads: int
-) -> None: ...
+def weighted_prox_d(
+    x: np.ndarray,
+    w: np.ndarray,
+    d: np.ndarray | None,
+    q: np.ndarray | None,
+    weight: float,
+    lam: float,
+    debias: float,
+    target: float,
+    shares: np.ndarray | None,
+) -> tuple[int, float]: ...
+def weighted_prox_s(
+    x: np.ndarray,
+    w: np.ndarray,
+    d: np.ndarray | None,
+    q: np.ndarray | None,
+    weight: float,
+    lam: float,
+    debias: float,
+    target: float,
+    shares: np.ndarray | None,
+) -> tuple[int, float]: ...
+def weighted_factors(
+    r: np.ndarray,
+    factors: np.ndarray,
+    d: np.ndarray | None,
+    q: np.ndarray | None,
+    weight: float,
+    lam: float,
+    debias: float,
+    target: float,
+    shares: np.ndarray | None,
+) -> tuple[int, float]: ...

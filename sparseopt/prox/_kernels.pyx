@@ -28,9 +28,12 @@ from ._root cimport (
     so_root_proceed,
 
     so_root_table,
+    so_root_weighted,
     so_rule,
     so_search,
     so_step,
+    so_weighted,
+    so_weighted_prox,
 )
 
 cdef const so_root_table* T = so_root_level(2)
@@ -268,55 +271,68 @@ def general_root(double[::1] enter, double[::1] full, double[::1] slope, double 
     return p
 
 
-cdef void norms(const char* x, int is_float, int64_t m, int64_t g, double* r,
-                int n_threads) noexcept nogil:
-    cdef int64_t b, i, size
-    if m * g <= PARALLEL:
-        n_threads = 1
-    for b in prange(n_threads, num_threads=n_threads, schedule="static"):
-        i = b * m // n_threads
-        size = (b + 1) * m // n_threads - i
-        if is_float:
-            T.norms_s(<const float*>x + i * g, size, g, r + i)
-        else:
-            T.norms_d(<const double*>x + i * g, size, g, r + i)
+cdef double* pointer(double[::1] values):
+    if values is None:
+        return NULL
+    return &values[0]
 
 
-def group_norms_d(const double[::1] x, int64_t g, double[::1] r, int n_threads):
-    """Norms of consecutive groups of g entries."""
+cdef struct outputs:
+    void* w
+    double* factors
+    double* shares
+
+
+cdef tuple weighted(so_weighted* g, outputs to):
+    cdef double p = INFINITY
+    cdef so_step step
     with nogil:
-        norms(<const char*>&x[0], 0, r.shape[0], g, &r[0], n_threads)
+        step = so_root_weighted(T, g, &p)
+        if step == SO_DONE:
+            so_weighted_prox(T, g, p, to.w, to.factors, to.shares)
+    if step == SO_MEMORY:
+        raise MemoryError
+    return <int>step, p * g.unit
 
 
-def group_norms_s(const float[::1] x, int64_t g, double[::1] r, int n_threads):
-    """`group_norms_d` for float32."""
-    with nogil:
-        norms(<const char*>&x[0], 1, r.shape[0], g, &r[0], n_threads)
+cdef so_weighted weighted_groups(const double[::1] d, const double[::1] q, double weight,
+                                 double lam, double debias, double target):
+    cdef so_weighted g
+    g.d = NULL
+    g.q = NULL
+    if d is not None:
+        g.d = &d[0]
+    if q is not None:
+        g.q = &q[0]
+    g.weight, g.lam, g.debias, g.target = weight, lam, debias, target
+    return g
 
 
-cdef void scale(const char* x, char* w, int is_float, int64_t m, int64_t g, const double* s,
-                int n_threads) noexcept nogil:
-    cdef int64_t b, i, size
-    if m * g <= PARALLEL:
-        n_threads = 1
-    for b in prange(n_threads, num_threads=n_threads, schedule="static"):
-        i = b * m // n_threads
-        size = (b + 1) * m // n_threads - i
-        if is_float:
-            T.scale_s(<const float*>x + i * g, <float*>w + i * g, size, g, s + i)
-        else:
-            T.scale_d(<const double*>x + i * g, <double*>w + i * g, size, g, s + i)
+def weighted_prox_d(const double[::1] x, double[::1] w, const double[::1] d,
+                    const double[::1] q, double weight, double lam, double debias,
+                    double target, double[::1] shares):
+    """Outcome, eta, and the prox of single entries with weights d and costs q, to w.
+
+    d or q may be None (all `weight`, all 1), and `shares` None if they are not wanted.
+    """
+    cdef so_weighted g = weighted_groups(d, q, weight, lam, debias, target)
+    g.x, g.is_float, g.n = &x[0], 0, x.shape[0]
+    return weighted(&g, outputs(&w[0], NULL, pointer(shares)))
 
 
-def group_scale_d(const double[::1] x, double[::1] w, int64_t g, const double[::1] s,
-                  int n_threads):
-    """Multiply consecutive groups of g entries by a factor each."""
-    with nogil:
-        scale(<const char*>&x[0], <char*>&w[0], 0, s.shape[0], g, &s[0], n_threads)
+def weighted_prox_s(const float[::1] x, float[::1] w, const double[::1] d,
+                    const double[::1] q, double weight, double lam, double debias,
+                    double target, double[::1] shares):
+    """`weighted_prox_d` for float32."""
+    cdef so_weighted g = weighted_groups(d, q, weight, lam, debias, target)
+    g.x, g.is_float, g.n = &x[0], 1, x.shape[0]
+    return weighted(&g, outputs(&w[0], NULL, pointer(shares)))
 
 
-def group_scale_s(const float[::1] x, float[::1] w, int64_t g, const double[::1] s,
-                  int n_threads):
-    """`group_scale_d` for float32."""
-    with nogil:
-        scale(<const char*>&x[0], <char*>&w[0], 1, s.shape[0], g, &s[0], n_threads)
+def weighted_factors(const double[::1] r, double[::1] factors, const double[::1] d,
+                     const double[::1] q, double weight, double lam, double debias,
+                     double target, double[::1] shares):
+    """`weighted_prox_d` for groups with norms r: what each is multiplied by."""
+    cdef so_weighted g = weighted_groups(d, q, weight, lam, debias, target)
+    g.x, g.is_float, g.n = &r[0], 0, r.shape[0]
+    return weighted(&g, outputs(NULL, &factors[0], pointer(shares)))

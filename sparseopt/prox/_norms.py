@@ -8,7 +8,15 @@ import numpy as np
 from scipy.optimize import brentq
 
 from sparseopt.prox._blocks import Blocks
-from sparseopt.prox._engine import envelope_root, kernel, reject, thread_count
+from sparseopt.prox._engine import (
+    envelope_root,
+    kernel,
+    reject,
+    thread_count,
+    unit_scale,
+)
+
+_STEEP = 1e6
 
 
 def box_shrink(
@@ -50,18 +58,19 @@ def norm_multiplier(x: np.ndarray, blocks: Blocks, size: float, *, ball: bool) -
     ``Q / (1 + L)^2 + (k - p) S^2 / (k - p + L n)^2``: its root is the next L, and the
     right one if the sets are the same there.
     """
-    z = np.abs(x).astype(np.float64)
-    top = float(z.max())
+    top = float(np.max(np.abs(x)))
     if size == 0 or top == 0:
         return 0.0 if not ball or top == 0 else math.inf
     if not top < math.inf:
         return 1.0  # NaN follows
-    z /= top
-    size /= top
+    exponent = 0
+    if not 1e-100 < top < 1e100:
+        x, exponent = unit_scale(x.astype(np.float64))
+    z, size = x, math.ldexp(size, -exponent)
     k = blocks.k
     if ball and _norm(_pattern(z, k, 0.0), k, 0.0) <= size:
         return 0.0
-    if not ball and _dual_norm(z, int(k)) <= size:
+    if not ball and math.sqrt(largest_squares(z, int(k))) <= size:
         return math.inf
     low, high = 0.0, math.inf
     L, known = 1.0, None
@@ -86,10 +95,8 @@ def norm_multiplier(x: np.ndarray, blocks: Blocks, size: float, *, ball: bool) -
 def _pattern(z: np.ndarray, k: float, L: float) -> tuple[int, int, float, float]:
     """Entries at L: counts of whole and partial, sum of these, squares of those."""
     t = envelope_root(z, k, L, 1.0).t
-    whole = (z >= (1.0 + L) * t) & (z > 0)
-    part = (z > L * t) & ~whole
-    squares = z[whole] @ z[whole]
-    return int(whole.sum()), int(part.sum()), float(z[part].sum()), float(squares)
+    p, n, S, Q, _ = kernel("moments", z)(z, L * t, (1.0 + L) * t)
+    return p, n, S, Q
 
 
 def _norm(pattern: tuple[int, int, float, float], k: float, L: float) -> float:
@@ -117,6 +124,20 @@ def _model_root(
     return float(brentq(excess, 0.0, high, xtol=1e-300, rtol=1e-15, maxiter=200))
 
 
-def _dual_norm(z: np.ndarray, k: int) -> float:
-    largest = np.partition(z, z.size - k)[z.size - k :]
-    return math.sqrt(largest @ largest)
+def largest_squares(z: np.ndarray, k: int) -> float:
+    """Sum of the k largest squares of entries whose squares are no extreme numbers."""
+    if k == z.size:
+        return kernel("moments", z)(z, 0.0, 0.0)[3]
+    # a steep envelope finds the k-th largest but for a few of about the same size
+    t = envelope_root(z, k, _STEEP, 1.0).t
+    low, high = _STEEP * t, (_STEEP + 1.0) * t
+    p, n, S, Q, _ = kernel("moments", z)(z, low, high)
+    rest = int(k) - p
+    if t == 0 or rest <= 0:
+        return Q
+    if n == 1:
+        return Q + S * S
+    size = np.abs(z)
+    near = size[(size > low) & (size < high)].astype(np.float64)
+    largest = np.partition(near, near.size - rest)[near.size - rest :]
+    return Q + float(largest @ largest)

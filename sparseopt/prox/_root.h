@@ -53,6 +53,15 @@ typedef struct {
     int bad;
 } so_stats;
 
+/* Groups with weights d and costs q, and a budget; see `_root_weighted.h`. */
+typedef struct {
+    const void *x; /* entries or group norms */
+    int is_float;
+    int64_t n;
+    const double *d, *q; /* NULL: all `weight`, all 1 */
+    double weight, lam, debias, target, unit;
+} so_weighted;
+
 typedef struct {
     const char *name;
     /* Classify n <= SO_CHUNK elements; undecided ones go to buf, which has 16 to spare. */
@@ -91,6 +100,31 @@ typedef struct {
     /* Keep those not decided within [lo, hi]; returns how many. */
     int64_t (*compact_g)(double *e, double *f, double *a, int64_t n, double lo, double hi,
                          double sums[3]);
+    /* a of groups, and whether one is not finite; their prox or factors for the root p. */
+    int (*weigh_d)(const double *x, const double *d, const double *q, int64_t n, double unit,
+                   double *a);
+    int (*weigh_s)(const float *x, const double *d, const double *q, int64_t n, double unit,
+                   double *a);
+    void (*weighted_scale_d)(const double *x, double *w, const double *a, const double *d,
+                             int64_t n, double lam, double debias, double p);
+    void (*weighted_scale_s)(const float *x, float *w, const double *a, const double *d,
+                             int64_t n, double lam, double debias, double p);
+    /* Places of groups that are not decided for p in [lo, hi]; the others are summed. */
+    int64_t (*classify_w)(const double *a, const double *d, const double *q, int64_t n,
+                          double lam, double debias, double lo, double hi, int32_t *places,
+                          double sums[3]);
+    /* out = {whole, part, sum of the part, squares of the whole, squares of the part} */
+    void (*moments_d)(const double *x, int64_t n, double e, double f, double out[5]);
+    void (*moments_s)(const float *x, int64_t n, double e, double f, double out[5]);
+    /* Groups j0 to j1 of an index list: their norms, and w = x times a factor in place. */
+    void (*gather_norms_d)(const double *x, const int64_t *indices, const int64_t *indptr,
+                           int64_t j0, int64_t j1, double *r);
+    void (*gather_norms_s)(const float *x, const int64_t *indices, const int64_t *indptr,
+                           int64_t j0, int64_t j1, double *r);
+    void (*gather_scale_d)(const double *x, double *w, const int64_t *indices,
+                           const int64_t *indptr, int64_t j0, int64_t j1, const double *s);
+    void (*gather_scale_s)(const float *x, float *w, const int64_t *indices,
+                           const int64_t *indptr, int64_t j0, int64_t j1, const double *s);
 } so_root_table;
 
 const so_root_table *so_root_level(int level);
@@ -139,5 +173,11 @@ void so_root_end(so_search *s);
  * Infinity if the sum never reaches the target. */
 double so_root_general(const so_root_table *T, double *e, double *f, double *a, int64_t n,
                        double target);
+/* Root p of the shares of weighted groups, in units of 1 / g->unit; infinity if there is none. */
+so_step so_root_weighted(const so_root_table *T, so_weighted *g, double *p);
+/* For that root, where not NULL: the prox of single entries g->x, the factors of groups with
+ * norms g->x, and the shares u. */
+void so_weighted_prox(const so_root_table *T, const so_weighted *g, double p, void *w,
+                      double *factors, double *shares);
 
 #endif

@@ -25,6 +25,16 @@ cdef extern from "_root.h" nogil:
         void (*norms_s)(const float*, int64_t, int64_t, double*) noexcept nogil
         void (*scale_d)(const double*, double*, int64_t, int64_t, const double*) noexcept nogil
         void (*scale_s)(const float*, float*, int64_t, int64_t, const double*) noexcept nogil
+        void (*gather_norms_d)(const double*, const int64_t*, const int64_t*, int64_t, int64_t,
+                               double*) noexcept nogil
+        void (*gather_norms_s)(const float*, const int64_t*, const int64_t*, int64_t, int64_t,
+                               double*) noexcept nogil
+        void (*gather_scale_d)(const double*, double*, const int64_t*, const int64_t*, int64_t,
+                               int64_t, const double*) noexcept nogil
+        void (*gather_scale_s)(const float*, float*, const int64_t*, const int64_t*, int64_t,
+                               int64_t, const double*) noexcept nogil
+        void (*moments_d)(const double*, int64_t, double, double, double*) noexcept nogil
+        void (*moments_s)(const float*, int64_t, double, double, double*) noexcept nogil
     const so_root_table* so_root_level(int level)
     ctypedef enum so_step:
         SO_DONE, SO_BAD, SO_RANGE, SO_FILTER, SO_MEASURE, SO_MEMORY
@@ -47,3 +57,13 @@ cdef extern from "_root.h" nogil:
     so_step so_root_narrow(so_search*, const so_fold*, int64_t)
     void so_root_end(so_search*)
     double so_root_general(const so_root_table*, double*, double*, double*, int64_t, double)
+    ctypedef struct so_weighted:
+        const void* x
+        int is_float
+        int64_t n
+        const double* d
+        const double* q
+        double weight, lam, debias, target, unit
+    so_step so_root_weighted(const so_root_table*, so_weighted*, double*)
+    void so_weighted_prox(const so_root_table*, const so_weighted*, double, void*, double*,
+                          double*)

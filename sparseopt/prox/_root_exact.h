@@ -74,4 +74,18 @@ outcome so_find_exact(const so_root_table *T, double *z, int64_t n, exact *s);
 double so_find_small(const so_root_table *T, double *z, int64_t n, const so_rule *r,
                      const so_stats *stats, double start);
 
+/* The same for elements with breakpoints of their own: sum of a (min(p, f) - e)_+. */
+typedef struct {
+    double *e, *f, *a;
+    int64_t n;
+} so_elements;
+
+/* The sum at p of the elements and of decided ones; `sums` are those of measure_g. */
+double so_value(const so_root_table *T, const so_elements *x, const double decided[3], double p,
+                double sums[3]);
+/* The least root in [lo, hi], which must hold one; p is a guess; x is overwritten. */
+double so_general_search(const so_root_table *T, so_elements *x, double target, double decided[3],
+                 double p, double lo, double hi);
+double so_sample_root(const so_root_table *T, so_elements *y, double goal, double *margin);
+
 #endif

@@ -6,12 +6,7 @@
 /* sum a (min(p, f) - e)_+ is V + p A - B with sums V of elements that are full, A of slopes
  * and B of slopes times enters of those that are not. */
 
-typedef struct {
-    double *e, *f, *a;
-    int64_t n;
-} elements;
-
-static double value(const so_root_table *T, const elements *x, const double decided[3], double p,
+double so_value(const so_root_table *T, const so_elements *x, const double decided[3], double p,
                     double sums[3])
 {
     memcpy(sums, decided, 3 * sizeof *sums);
@@ -19,7 +14,7 @@ static double value(const so_root_table *T, const elements *x, const double deci
     return sums[0] + (sums[1] * p - sums[2]);
 }
 
-static double random_breakpoint(const elements *x, uint64_t *state, double lo, double hi)
+static double random_breakpoint(const so_elements *x, uint64_t *state, double lo, double hi)
 {
     uint64_t bits = next_random(state);
     int64_t i = (int64_t)((bits >> 8) % (uint64_t)x->n);
@@ -32,7 +27,7 @@ static double random_breakpoint(const elements *x, uint64_t *state, double lo, d
     return lo + 0.5 * (hi - lo);
 }
 
-static double bounds(const so_root_table *T, elements *x, double target, double *lo, double *hi)
+static double bounds(const so_root_table *T, so_elements *x, double target, double *lo, double *hi)
 {
     const double none[3] = {0.0, 0.0, 0.0};
     double least = INFINITY, most = -INFINITY, sums[3];
@@ -42,14 +37,14 @@ static double bounds(const so_root_table *T, elements *x, double target, double 
     }
     *lo = least;
     *hi = most < INFINITY ? most : SO_HUGE;
-    return value(T, x, none, *hi, sums) - target;
+    return so_value(T, x, none, *hi, sums) - target;
 }
 
 /* Newton steps and random breakpoints in turns until nothing is undecided in [lo, hi]. */
-static double search(const so_root_table *T, elements *x, double target, double p, double lo,
-                     double hi)
+double so_general_search(const so_root_table *T, so_elements *x, double target, double decided[3],
+                 double p, double lo, double hi)
 {
-    double decided[3] = {0.0, 0.0, 0.0}, sums[3];
+    double sums[3];
     uint64_t state = SO_SEED;
     int slow = 0;
     for (int it = 0; it < 1000; it++) {
@@ -64,7 +59,7 @@ static double search(const so_root_table *T, elements *x, double target, double 
             if (!(p > lo && p < hi))
                 return lo;
         }
-        double excess = value(T, x, decided, p, sums) - target;
+        double excess = so_value(T, x, decided, p, sums) - target;
         double next = sums[1] > 0.0 ? (target - sums[0] + sums[2]) / sums[1] : NAN;
         if (next == p)
             return p;
@@ -79,7 +74,7 @@ static double search(const so_root_table *T, elements *x, double target, double 
 }
 
 /* One element from each of y->n equal pieces of x. */
-static void draw(const elements *x, elements *y)
+static void draw(const so_elements *x, so_elements *y)
 {
     uint64_t state = SO_SEED;
     for (int64_t j = 0; j < y->n; j++) {
@@ -91,19 +86,23 @@ static void draw(const elements *x, elements *y)
     }
 }
 
-/* Root in the sample y, and the margin by which the sum may be wrong there. */
-static double guess(const so_root_table *T, const elements *x, elements *y, double goal,
-                    double *margin)
+/* The root in a sample, and the margin by which the sum may be wrong there. */
+double so_sample_root(const so_root_table *T, so_elements *y, double goal, double *margin)
 {
-    double lo, hi, squares = 0.0, largest = 0.0;
-    int64_t m = y->n;
-    draw(x, y);
-    if (!(goal > 0.0) || bounds(T, y, goal, &lo, &hi) < 0.0)
+    double lo, hi, squares = 0.0, largest = 0.0, decided[3] = {0.0, 0.0, 0.0};
+    if (!y->n || !(goal > 0.0) || bounds(T, y, goal, &lo, &hi) < 0.0)
         return NAN;
-    double p = search(T, y, goal, lo, lo, hi);
-    y->n = m;
-    draw(x, y);
-    for (int64_t j = 0; j < m; j++) {
+    size_t bytes = 3 * (size_t)y->n * sizeof(double);
+    double *copy = malloc(bytes);
+    if (!copy)
+        return NAN;
+    so_elements z = {copy, copy + y->n, copy + 2 * y->n, y->n};
+    memcpy(z.e, y->e, bytes / 3);
+    memcpy(z.f, y->f, bytes / 3);
+    memcpy(z.a, y->a, bytes / 3);
+    double p = so_general_search(T, &z, goal, decided, lo, lo, hi);
+    free(copy);
+    for (int64_t j = 0; j < y->n; j++) {
         double u = fmax(y->a[j] * (fmin(p, y->f[j]) - y->e[j]), 0.0);
         squares += u * u;
         largest = fmax(largest, u);
@@ -113,7 +112,7 @@ static double guess(const so_root_table *T, const elements *x, elements *y, doub
 }
 
 /* Tighten a bracket with the roots of a sample for its share of the target, more and less. */
-static void narrow(const so_root_table *T, const elements *x, double target, double *p,
+static void narrow(const so_root_table *T, const so_elements *x, double target, double *p,
                    double *lo, double *hi)
 {
     enum { M = 2048 };
@@ -121,14 +120,15 @@ static void narrow(const so_root_table *T, const elements *x, double target, dou
     double *copy = malloc(3 * M * sizeof *copy), sums[3], margin = 0.0, unused;
     if (!copy)
         return; /* the whole bracket will do */
-    elements y = {copy, copy + M, copy + 2 * M, M};
+    so_elements y = {copy, copy + M, copy + 2 * M, M};
     double goal = target * (double)M / (double)x->n;
+    draw(x, &y);
     for (int side = 0; side < 3; side++) {
         double shift = side == 0 ? 0.0 : side == 1 ? margin : -margin;
-        double at = guess(T, x, &y, goal + shift, side ? &unused : &margin);
+        double at = so_sample_root(T, &y, goal + shift, side ? &unused : &margin);
         if (!(at > *lo && at < *hi))
             continue;
-        if (value(T, x, none, at, sums) >= target)
+        if (so_value(T, x, none, at, sums) >= target)
             *hi = at;
         else
             *lo = at;
@@ -141,12 +141,12 @@ static void narrow(const so_root_table *T, const elements *x, double target, dou
 double so_root_general(const so_root_table *T, double *e, double *f, double *a, int64_t n,
                        double target)
 {
-    elements x = {e, f, a, n};
-    double lo, hi;
+    so_elements x = {e, f, a, n};
+    double lo, hi, decided[3] = {0.0, 0.0, 0.0};
     if (bounds(T, &x, target, &lo, &hi) < 0.0)
         return INFINITY;
     double p = lo;
     if (n > 16384)
         narrow(T, &x, target, &p, &lo, &hi);
-    return search(T, &x, target, p, lo, hi);
+    return so_general_search(T, &x, target, decided, p, lo, hi);
 }

@@ -68,11 +68,13 @@ static inline void stream(void *to, const void *from)
 #define SO_N(name) SO_CAT(name, d)
 #define SO_LANES ((int)(sizeof(SO_VECTOR) / sizeof(SO_T)))
 #include "_root_pass.h"
+#include "_root_weighted.h"
 #undef SO_T
 #undef SO_N
 #define SO_T float
 #define SO_N(name) SO_CAT(name, s)
 #include "_root_pass.h"
+#include "_root_weighted.h"
 #undef SO_T
 #undef SO_N
 
@@ -116,6 +118,34 @@ static int64_t compact_g(double *e, double *f, double *a, int64_t n, double lo, 
     return kept;
 }
 
+static int64_t classify_w(const double *a, const double *d, const double *q, int64_t n,
+                          double lam, double debias, double lo, double hi, int32_t *places,
+                          double sums[3])
+{
+    double marks[SO_CHUNK], whole = 0.0, slope = 0.0, offset = 0.0;
+#pragma omp simd reduction(+ : whole, slope, offset)
+    for (int64_t i = 0; i < n; i++) {
+        double b = lam * d[i], c = 1.0 - debias * b, least = lo * a[i], most = hi * a[i];
+        double in = most > b ? 1.0 : 0.0, w = least >= b + c ? in : 0.0;
+        double p = least >= b ? in - w : 0.0;
+        p = most <= b + c ? p : 0.0;
+        double inverse = p * q[i] / c;
+        whole += w * q[i];
+        slope += a[i] * inverse;
+        offset += b * inverse;
+        marks[i] = in - w - p;
+    }
+    sums[0] += whole;
+    sums[1] += slope;
+    sums[2] += offset;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++) {
+        places[kept] = (int32_t)i;
+        kept += marks[i] > 0.0;
+    }
+    return kept;
+}
+
 #define SO_STR2(x) #x
 #define SO_STR(x) SO_STR2(x)
 const so_root_table SO_CAT(so_root_table, SO_ISA) = {
@@ -136,4 +166,15 @@ const so_root_table SO_CAT(so_root_table, SO_ISA) = {
     .scale_s = scale_s,
     .measure_g = measure_g,
     .compact_g = compact_g,
+    .weigh_d = weigh_d,
+    .weigh_s = weigh_s,
+    .weighted_scale_d = weighted_scale_d,
+    .weighted_scale_s = weighted_scale_s,
+    .classify_w = classify_w,
+    .moments_d = moments_d,
+    .moments_s = moments_s,
+    .gather_norms_d = gather_norms_d,
+    .gather_norms_s = gather_norms_s,
+    .gather_scale_d = gather_scale_d,
+    .gather_scale_s = gather_scale_s,
 };

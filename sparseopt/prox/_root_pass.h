@@ -148,3 +148,59 @@ static void SO_N(scale)(const SO_T *x, SO_T *w, int64_t m, int64_t g, const doub
             w[i] = x[i] * factor + (SO_T)0;
     }
 }
+
+static void SO_N(moments)(const SO_T *x, int64_t n, double e, double f, double out[5])
+{
+    double whole = 0.0, part = 0.0, sum = 0.0, squares = 0.0, rest = 0.0;
+#pragma omp simd reduction(+ : whole, part, sum, squares, rest)
+    for (int64_t i = 0; i < n; i++) {
+        double z = fabs((double)x[i]);
+        double in = z > e ? 1.0 : 0.0, w = z >= f ? in : 0.0, p = in - w;
+        whole += w;
+        part += p;
+        sum += p > 0.0 ? z : 0.0;
+        squares += w > 0.0 ? z * z : 0.0;
+        rest += p > 0.0 ? z * z : 0.0;
+    }
+    out[0] += whole;
+    out[1] += part;
+    out[2] += sum;
+    out[3] += squares;
+    out[4] += rest;
+}
+
+static void SO_N(gather_norms)(const SO_T *x, const int64_t *indices, const int64_t *indptr,
+                               int64_t j0, int64_t j1, double *r)
+{
+    for (int64_t j = j0; j < j1; j++) {
+        double squares = 0.0, top = 0.0, sum = 0.0;
+        for (int64_t i = indptr[j]; i < indptr[j + 1]; i++) {
+            double v = (double)x[indices[i]];
+            squares += v * v;
+        }
+        r[j] = sqrt(squares);
+        if (squares > 1e-280 && squares < 1e300)
+            continue;
+        for (int64_t i = indptr[j]; i < indptr[j + 1]; i++) {
+            double v = fabs((double)x[indices[i]]);
+            top = v > top || v != v ? v : top;
+        }
+        if (top == 0.0 || !(top <= DBL_MAX)) {
+            r[j] = squares != squares ? squares : top;
+            continue;
+        }
+        for (int64_t i = indptr[j]; i < indptr[j + 1]; i++) {
+            double v = (double)x[indices[i]] / top;
+            sum += v * v;
+        }
+        r[j] = top * sqrt(sum);
+    }
+}
+
+static void SO_N(gather_scale)(const SO_T *x, SO_T *w, const int64_t *indices,
+                               const int64_t *indptr, int64_t j0, int64_t j1, const double *s)
+{
+    for (int64_t j = j0; j < j1; j++)
+        for (int64_t i = indptr[j]; i < indptr[j + 1]; i++)
+            w[indices[i]] = x[indices[i]] * (SO_T)s[j] + (SO_T)0;
+}
