@@ -14,6 +14,7 @@ from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt._core._params import Interval, Type, check_params, public_name
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._penalties_separable import as_float64
+from sparseopt.prox._penalties_sets import slack
 from sparseopt.prox._penalty import Coordinate, Penalty, rules
 
 POSITIVE = [Interval(0, None, closed="neither")]
@@ -212,7 +213,11 @@ class MoreauConjugate(Penalty):
         _require_convex(type(self), penalty)
 
     def value(self, w: np.ndarray) -> float:
-        return self.penalty.conjugate(w)
+        value = self.penalty.conjugate(w)
+        if value < math.inf:
+            return value
+        # points on the border of the domain, as the prox has them, are inside
+        return self.penalty.conjugate((1.0 - slack(w)) * w)
 
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
