@@ -13,9 +13,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sparseopt._core._arrays import as_matrix
 from sparseopt._core._params import Interval, Type, check_params, public_name
 from sparseopt.prox._calculus import PENALTY, POSITIVE, Wrapped, into
-from sparseopt.prox._penalties_separable import as_float64
 from sparseopt.prox._penalties_sets import Indicator
-from sparseopt.prox._penalty import Penalty, largest_scale, nonnegative_array, rules
+from sparseopt.prox._penalty import (
+    Penalty,
+    as_float64,
+    largest_scale,
+    nonnegative_array,
+    rules,
+)
 
 
 class Orthonormal(Wrapped):

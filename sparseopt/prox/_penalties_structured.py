@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._params import Interval, describe, public_name
-from sparseopt.prox._penalties_separable import SHARE, as_float64
-from sparseopt.prox._penalty import LEVEL, Norm, nonnegative_array, rules
+from sparseopt.prox._penalty import (
+    LEVEL,
+    SHARE,
+    Norm,
+    as_float64,
+    nonnegative_array,
+    rules,
+)
 from sparseopt.prox._slope import prox_slope
 from sparseopt.prox._spectral import prox_nuclear
 from sparseopt.prox._tv import prox_fused_lasso, prox_isotonic, prox_tv1d

@@ -16,6 +16,7 @@ from sparseopt.prox._groups import Groups
 P = TypeVar("P", bound="Penalty")
 
 LEVEL = [Interval(0, None)]
+SHARE = [Interval(0, 1)]
 
 
 def rules(**constraints: Iterable[Any]) -> Mapping[str, Iterable[Any]]:
@@ -82,7 +83,7 @@ class Penalty:
     >>> isinstance(penalty, Penalty)
     True
     >>> penalty.prox(np.array([3.0, -0.5]), 2.0)
-    array([ 1., -0.])
+    array([1., 0.])
     """
 
     is_convex: bool = True
@@ -413,6 +414,11 @@ def dual_norm_by_prox(penalty: Norm, v: np.ndarray, max_iter: int = 100) -> floa
         level = better
         w = unit.prox(v, level)
     return level * top
+
+
+def as_float64(x: Any) -> np.ndarray:
+    """The array in float64, in which values and distances are computed."""
+    return np.asarray(x, dtype=np.float64)
 
 
 def broadcast_rows(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
@@ -114,6 +114,7 @@ def test_fenchel_young(penalty):
 
 
 @pytest.mark.parametrize("penalty", CONVEX + COMPOSED, ids=repr)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_moreau_identity_and_firmness(penalty, seed):
     x, y = point(seed), point(seed + 1)
