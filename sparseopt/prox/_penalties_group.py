@@ -13,7 +13,6 @@ from sparseopt.prox._group_structure import (
     GroupStructure,
     Parts,
     ball_distance,
-    reduce_groups,
     times,
 )
 from sparseopt.prox._penalty import LEVEL, SHARE, Norm, as_float64, rules
@@ -157,6 +156,18 @@ class SparseGroupLasso(GroupStructure, Norm):
         radius = times(1.0 - self.l1_ratio, parts.weights, parts.groups.m)
         return _shrunk_norm_level(flat, parts, self.l1_ratio, radius)
 
+    def conjugate(self, v: np.ndarray) -> float:
+        # one pass; the dual norm takes several
+        parts = self.parts(v.shape)
+        size = np.abs(as_float64(v)).reshape(-1)
+        rest = np.maximum(size - self.lam * self.l1_ratio, 0.0)
+        radius = times(self.lam * (1.0 - self.l1_ratio), parts.weights, parts.groups.m)
+        excess = parts.groups.norms(rest) - radius
+        if np.isnan(excess).any():
+            return math.nan
+        outside = np.any(excess > 0.0) or np.any(size[parts.free])
+        return math.inf if outside else 0.0
+
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
     ) -> np.ndarray:
@@ -192,23 +203,31 @@ def _shrunk_norm_level(
     """Smallest level at which ``||(size_j - level share)_+|| <= level radius_j`` holds.
 
     In the inverse s of the level it is ``||(s size_j - share)_+|| <= radius_j``, with a
-    convex left side: Newton's method comes down to the largest s.
+    convex left side: Newton's method comes down to the largest s of each group.  Groups
+    where it holds at the level of others are left out.
     """
-    groups = parts.groups
     top = float(size.max(initial=0.0))
     if not 0.0 < top < math.inf:
         return top
-    size = size / top
-    highest = reduce_groups(np.maximum, groups, size)
-    some = highest > 0
-    inverse = np.divide(share + radius, highest, out=np.zeros(groups.m), where=some)
+    groups = parts.groups
+    counts = groups.sizes
+    size = (size if groups.indices is None else size[groups.indices]) / top
+    starts = np.append(0, np.cumsum(counts)[:-1])
+    highest = np.maximum.reduceat(size, starts)
+    level = float(np.max(highest / (share + radius)))
     for _ in range(100):
-        over = np.maximum(parts.per_entry(inverse) * size - share, 0.0)
-        norm = np.sqrt(reduce_groups(np.add, groups, over * over))
-        slope = reduce_groups(np.add, groups, over * size)  # times the norm
-        excess = (norm - radius) * norm
-        change = np.divide(excess, slope, out=np.zeros(groups.m), where=excess > 0)
-        if not np.any(change > 4e-16 * inverse):
+        over = np.maximum(size / level - share, 0.0)
+        norm = np.sqrt(np.add.reduceat(over * over, starts))
+        left = norm > radius
+        if not left.any():
             break
-        inverse -= change
-    return top / float(inverse[some].min())
+        slope = np.add.reduceat(over * size, starts)  # times the norm
+        step = ((norm - radius) * norm)[left] / slope[left]
+        better = 1.0 / float(np.min(1.0 / level - step))
+        if not better > level * (1.0 + 4e-16):
+            break
+        level = better
+        size = size[np.repeat(left, counts)]
+        counts, radius = counts[left], radius[left]
+        starts = np.append(0, np.cumsum(counts)[:-1])
+    return top * level

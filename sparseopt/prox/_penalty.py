@@ -370,10 +370,10 @@ class Norm(Penalty):
         return math.nan if norm != norm else 0.0 if norm <= self.lam else math.inf
 
     def dual_scale(self, v: np.ndarray) -> float:
-        norm = self.dual_norm(v)
-        if norm <= self.lam:
+        if self.conjugate(v) == 0.0:
             return 1.0
-        return largest_scale(self, v, self.lam / norm)
+        norm = self.dual_norm(v)
+        return largest_scale(self, v, min(1.0, self.lam / norm) if norm > 0.0 else 1.0)
 
     def critical_lam(self, grad: np.ndarray) -> float:
         return self.dual_norm(-np.asarray(grad))
@@ -409,9 +409,10 @@ def dual_norm_by_prox(penalty: Norm, v: np.ndarray, max_iter: int = 100) -> floa
         if not size > 4e-16 * rise:  # nothing left to bound it
             return math.inf if np.any(w) and rise > 1e-14 else level * top
         better = rise / size
-        if not better > level * (1.0 + 4e-16):
+        done = not better > level * (1.0 + 1e-13)
+        level = max(level, better)
+        if done:
             break
-        level = better
         w = unit.prox(v, level)
     return level * top
 
