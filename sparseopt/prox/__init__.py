@@ -40,14 +40,9 @@ from sparseopt.prox._nonconvex import (
     prox_scad,
 )
 from sparseopt.prox._penalties_envelope import WGSEF, BoxNorm, KSupport
-from sparseopt.prox._penalties_group import (
-    L2,
-    GroupLasso,
-    GroupLinf,
-    Linf,
-    SparseGroupLasso,
-)
+from sparseopt.prox._penalties_group import GroupLasso, SparseGroupLasso
 from sparseopt.prox._penalties_nonconvex import L0, MCP, SCAD, LogSum, Lq
+from sparseopt.prox._penalties_norms import L2, GroupLinf, Linf
 from sparseopt.prox._penalties_separable import L1, ElasticNet, NoPenalty, Ridge
 from sparseopt.prox._penalties_sets import Box, L0Ball, L1Ball, NonNegative, Simplex
 from sparseopt.prox._penalties_structured import SLOPE, TV1D, TV2D, FusedLasso, Nuclear
