@@ -15,6 +15,8 @@ import numpy as np
 # Functions that accept arrays of other libraries and return the caller's type on the
 # caller's device. Tests and documentation are made from this table.
 SUPPORT: Mapping[str, tuple[str, ...]] = {
+    "prox.prox_wgsef": ("numpy", "array_api_strict", "torch", "cupy"),
+    "prox.prox_wgsef_jvp": ("numpy", "array_api_strict", "torch", "cupy"),
     "testing.assert_close": ("numpy", "array_api_strict", "torch", "cupy"),
 }
 
