@@ -13,6 +13,7 @@ from sparseopt.prox._simplex import (
     project_simplex,
 )
 from sparseopt.prox._wgsef import EnvelopeInfo, prox_wgsef
+from sparseopt.prox._wgsef_blocks import prox_wgsef_blocks
 from sparseopt.prox._wgsef_jvp import prox_wgsef_jvp
 from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgsef_value
 
@@ -27,6 +28,7 @@ __all__ = [
     "prox_box_norm",
     "prox_ksupport",
     "prox_wgsef",
+    "prox_wgsef_blocks",
     "prox_wgsef_jvp",
     "wgsef_conjugate",
     "wgsef_subgradient",
