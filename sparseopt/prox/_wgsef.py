@@ -25,8 +25,8 @@ from sparseopt._core._params import (
 )
 from sparseopt.prox._blocks import Blocks, make_blocks
 from sparseopt.prox._engine import Shares, shrink
-from sparseopt.prox._inputs import as_output, as_point
-from sparseopt.prox._slices import map_slices
+from sparseopt.prox._inputs import as_output
+from sparseopt.prox._slices import fast_point, map_slices
 from sparseopt.prox._wgsef_array import array_prox
 
 
@@ -165,11 +165,11 @@ def prox_wgsef(
     >>> prox_wgsef([3.0, 4.0, 0.1, 0.2], k=1, lam=1.0, groups=2)
     array([1.5, 2. , 0. , 0. ])
     """
-    xp = array_namespace(x)
-    if not is_numpy(xp):
+    xp = np if type(x) is np.ndarray else array_namespace(x)
+    if xp is not np and not is_numpy(xp):
         given = (groups, weights, debias, costs, axis, out, check_finite)
         return _foreign(xp, x, k, lam, given, n_threads, return_info)
-    point = as_point(x, finite=False)
+    point = fast_point(x)
     w = as_output(out, point)
     if not point.size:
         return (w, EnvelopeInfo(np.empty(0), np.inf, 0)) if return_info else w
