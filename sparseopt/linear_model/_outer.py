@@ -53,7 +53,7 @@ class Outer:
         self.top = float(self.scores.max(initial=0.0))
         if not self._first_top:
             self._first_top = max(self.top, float(np.abs(grad).max(initial=0.0)))
-            self._floor = 0.01 * run.tol * self._first_top
+            self._floor = max(0.01 * run.tol, 1e-15) * self._first_top
         run.record(grad, least=self.top)
         if run.n_iter > _SCREEN_FROM or "moments" in run.cache:
             self._screen(theta, grad)
@@ -139,9 +139,10 @@ class Outer:
         residual = math.inf if proof is None else proof.residual
         self._stale = 0 if residual < 0.9 * self._best else self._stale + 1
         self._best = min(self._best, residual)
-        if not moved:
-            self._floor *= 0.1
-        return self._floor < 1e-17 * self._first_top or self._stale > _STALE
+        if moved:
+            return self._stale > _STALE
+        self._floor *= 0.1
+        return self._floor < 1e-17 * self._first_top
 
     def merge(self, cols: np.ndarray, grad: np.ndarray) -> np.ndarray:
         """Columns of the next working set, if nothing is kept of the last."""

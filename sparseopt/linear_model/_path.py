@@ -181,7 +181,7 @@ def path(
     for item in sequence:
         run = run.follow(item)
         left = None if max_time is None else max_time - (perf_counter() - start)
-        if left is not None and left <= 0:
+        if left is not None and left <= 0 and results:
             break
         name = choose(datafit, item, solver, _OWNER)
         results.append(
@@ -190,7 +190,7 @@ def path(
                 name,
                 owner=_OWNER,
                 max_iter=max_iter,
-                max_time=left,
+                max_time=None if left is None else max(left, 1e-9),
                 callback=callback,
                 verbose=int(verbose),
             )

@@ -28,7 +28,9 @@ from ._problems import lasso_gap, regression
 
 def _solve(X, y, penalty, intercept=True, tol=1e-10, **options):
     datafit = LeastSquares(X, y, fit_intercept=intercept)
-    return minimize_composite(datafit, penalty, solver="anderson_cd", tol=tol, **options)
+    return minimize_composite(
+        datafit, penalty, solver="anderson_cd", tol=tol, **options
+    )
 
 
 @pytest.mark.parametrize("intercept", [False, True])
@@ -251,9 +253,9 @@ class TestExtremes:
     @pytest.mark.parametrize("scale", [1e200, 1e-200])
     def test_scales_whose_squares_are_lost_are_refused(self, scale, rng):
         X, y, _ = regression(rng)
-        with pytest.raises(ValueError, match="'y' array .* rescale"):
+        with pytest.raises(ValueError, match=r"'y' array .* rescale"):
             LeastSquares(X, scale * y)
-        with pytest.raises(ValueError, match="'X' .* rescale"):
+        with pytest.raises(ValueError, match=r"'X' .* rescale"):
             LeastSquares(X * scale, y)
         # a single column of that size among others is no harm if it is small
         if scale < 1:
