@@ -32,7 +32,7 @@ class Outer:
 
     def __init__(self, run: Run, blocks: Any) -> None:
         self.run, self.whole, self.blocks = run, blocks, blocks
-        self.level, self._looks = math.inf, 0
+        self.level, self._step, self._looks = math.inf, 1.0, 0
         self.scores = np.empty(0)
         self.top = math.inf
         self._grad = np.zeros(run.design.p)
@@ -66,9 +66,14 @@ class Outer:
         excess = self.whole.excess(self.run.w, grad)
         self._looks += 1
         if self.level == math.inf:
-            self.level = max(1.0, excess / _LEVEL_STEP)
+            # equal steps, so that the last is not a small one
+            n_steps = max(1, round(math.log(max(excess, 1.0)) / math.log(_LEVEL_STEP)))
+            self._step = excess ** (1.0 / n_steps)
+            self.level = excess / self._step
         elif excess <= (1.0 + _LEVEL_SLACK) * self.level or self._looks > _LEVEL_LOOKS:
-            self.level, self._looks = max(1.0, self.level / _LEVEL_STEP), 0
+            self.level, self._looks = self.level / self._step, 0
+        if self.level < 1.0 + 1e-6:
+            self.level = 1.0
         self.blocks = self.whole if self.level == 1.0 else self.whole.times(self.level)
 
     def _gradient(self, theta: np.ndarray) -> np.ndarray:
