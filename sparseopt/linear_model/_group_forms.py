@@ -203,10 +203,9 @@ class GroupBlocks:
         if not A.size:
             return 0
         old = w[A]
-        rows = H[A]
-        hessian = rows[:, A] + self._bend(w, A)
-        slope = g[A] + self.slope(w)[A]
-        direction = newton_direction(hessian, slope, np.zeros(A.size), True)
+        inner, slope = H[np.ix_(A, A)], g[A]
+        hessian, rise = inner + self._bend(w, A), slope + self.slope(w)[A]
+        direction = newton_direction(hessian, rise, np.zeros(A.size), True)
         if direction is None:
             return -1
         value, kinked = self.value(w), self.level1.any()
@@ -215,14 +214,14 @@ class GroupBlocks:
             if kinked:
                 new = np.where(new * old > 0, new, 0.0)
             step = new - old
-            moved = step @ rows
             full = w.copy()
             full[A] = new
-            change = step @ g[A] + 0.5 * (step @ moved[A]) + self.value(full) - value
+            change = step @ slope + 0.5 * (step @ (inner @ step))
+            change += self.value(full) - value
             # rounding of the values must not refuse the last steps
             if change < 0.0 or (t == 1.0 and change <= 1e-14 * abs(value)):
                 w[A] = new
-                g += moved
+                _kernels.add_rows(H, A, step, g)
                 return int(t < 1.0)
         return -1
 
