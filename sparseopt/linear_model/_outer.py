@@ -15,6 +15,7 @@ _FIRST = 100  # columns of the first working set
 # problem has settled to that share: supports stay small on the way.
 _LEVEL_STEP, _LEVEL_SLACK, _LEVEL_LOOKS = 4.0, 0.3, 3
 _STALE = 20  # iterations without a better certificate before the end
+_LAST = 1e-6
 _FRACTION = 0.1  # of the violation outside, to which the inner problem is solved
 # Screening needs the norms of all columns: a pass that has to pay.
 _SCREEN_FROM = 5
@@ -38,6 +39,7 @@ class Outer:
         self._grad = np.zeros(run.design.p)
         self._survivors: np.ndarray | None = None
         self._floor = 0.0
+        self._outside = True
         self._first_top = 0.0
         self._best, self._stale = math.inf, 0
 
@@ -118,11 +120,19 @@ class Outer:
 
     def choose(self, cols: np.ndarray) -> np.ndarray:
         """Columns to add to the working set: the worst, as many as are active."""
-        return self.blocks.choose(self.run.w, self.scores, cols, _FIRST)
+        new = self.blocks.choose(self.run.w, self.scores, cols, _FIRST)
+        inside = np.zeros(self.run.design.p, dtype=bool)
+        inside[cols] = True
+        self._outside = bool(np.any(~inside[new]))
+        return new
 
     def inner_tol(self) -> float:
-        """Violation to which the next subproblem is solved."""
-        return max(_FRACTION * self.top, self._floor)
+        """Violation to which the next subproblem is solved.
+
+        To the end where nothing outside the working set is violated any more.
+        """
+        share = _FRACTION if self._outside or self.level > 1.0 else _LAST
+        return max(share * self.top, self._floor)
 
     def move(self, cols: np.ndarray, w: np.ndarray) -> bool:
         """Take the coefficients of a subproblem; whether rounding ends the descent."""
