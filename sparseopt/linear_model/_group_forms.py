@@ -51,20 +51,21 @@ class GroupBlocks:
         groups, free = parts.groups, np.asarray(parts.free, dtype=np.int64)
         ratio = penalty.l1_ratio if isinstance(penalty, SparseGroupLasso) else 0.0
         weights = np.ones(groups.m) if parts.weights is None else parts.weights
-        level, level1 = penalty.lam * (1.0 - ratio) * weights, penalty.lam * ratio
+        level = penalty.lam * (1.0 - ratio) * weights
+        level1 = np.full(groups.m, penalty.lam * ratio)
         if groups.size is not None:
             order = np.arange(n)
             label = np.repeat(np.arange(groups.m), groups.size)
             ptr = np.arange(0, n + 1, groups.size)
-            return cls(label, order, ptr, level, np.full(groups.m, level1), groups.size)
+            return cls(label, order, ptr, level, level1, groups.size)
         sizes = np.concatenate([groups.sizes, np.ones(free.size, dtype=np.int64)])
         order = np.concatenate([groups.indices, free]).astype(np.int64)
         label = np.empty(n, dtype=np.int64)
         label[order] = np.repeat(np.arange(sizes.size), sizes)
         none = np.zeros(free.size)
-        level1 = np.append(np.full(groups.m, level1), none)
+        level, level1 = np.append(level, none), np.append(level1, none)
         ptr = np.append(0, np.cumsum(sizes)).astype(np.int64)
-        return cls(label, order, ptr, np.append(level, none), level1)
+        return cls(label, order, ptr, level, level1)
 
     def times(self, factor: float) -> GroupBlocks:
         """The penalty with another strength."""
@@ -138,6 +139,18 @@ class GroupBlocks:
         rest = part._soft(g)
         close = (part._norms(w[cols]) > 0) | (part._norms(rest) > _NEAR * part.level)
         return part._spread(close)
+
+    def screen(self, grad: np.ndarray, reach: np.ndarray) -> np.ndarray:
+        """Coordinates of groups that may be non-zero if the dual moves by `reach`.
+
+        The Frobenius norm bounds how far the slope of a group moves.
+        """
+        if self.level1.any():
+            return np.ones(grad.size, dtype=bool)
+        slopes = self._norms(self._sorted(grad)) + self._norms(self._sorted(reach))
+        alive = np.empty(grad.size, dtype=bool)
+        alive[self.order] = self._spread(slopes >= self.level)
+        return alive
 
     # -------------------------------------------------------------------- any blocks
 

@@ -39,7 +39,7 @@ class Outer:
         self._grad = np.zeros(run.design.p)
         self._survivors: np.ndarray | None = None
         self._floor = 0.0
-        self._outside = True
+        self._outside, self._working = True, np.empty(0, dtype=np.int64)
         self._first_top = 0.0
         self._best, self._stale = math.inf, 0
 
@@ -124,6 +124,8 @@ class Outer:
         inside = np.zeros(self.run.design.p, dtype=bool)
         inside[cols] = True
         self._outside = bool(np.any(~inside[new]))
+        inside[new] = True
+        self._working = np.flatnonzero(inside)
         return new
 
     def inner_tol(self) -> float:
@@ -179,8 +181,7 @@ class Outer:
         the feasible one.
         """
         run, proof = self.run, self.run.certificate
-        screen = getattr(self.whole, "screen", None)
-        if proof is None or proof.gap is None or screen is None:
+        if proof is None or proof.gap is None:
             return
         if run.datafit.curvature == math.inf:
             return
@@ -191,7 +192,8 @@ class Outer:
         size = float(np.abs(theta).max(initial=0.0))
         scale = float(np.abs(point).max(initial=0.0)) / size if size > 0 else 0.0
         radius = math.sqrt(2.0 * gap)
-        alive = screen(scale * grad, radius * np.sqrt(self._moments())) | (run.w != 0)
+        alive = self.whole.screen(scale * grad, radius * np.sqrt(self._moments()))
+        alive[self._working] = True  # their gradients are still used
         if self._survivors is not None:
             mask = np.zeros_like(alive)
             mask[self._survivors] = True

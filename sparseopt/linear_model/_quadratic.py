@@ -61,9 +61,9 @@ def minimise(
         if run.expired() or not np.isfinite(worst):
             return worst
         before, pattern = pattern, part.pattern(w)
-        n_active = np.count_nonzero(pattern)
+        n_active = int(np.count_nonzero(pattern))
         budget -= n_sweeps * w.size * n_active
-        changes = np.count_nonzero(before != pattern)
+        changes = int(np.count_nonzero(before != pattern))
         few = changes <= max(1, _SETTLED * n_active)
         settled, quiet = changes == 0 or (few and quiet), few
         waited += 1
