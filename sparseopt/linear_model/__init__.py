@@ -5,7 +5,12 @@ from sparseopt.linear_model._composed import Composed, overlapping_group_lasso
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafits_more import Cox, Huber, Multinomial, Poisson
 from sparseopt.linear_model._estimators import ProximalClassifier, ProximalRegressor
+from sparseopt.linear_model._estimators_cv import (
+    ProximalClassifierCV,
+    ProximalRegressorCV,
+)
 from sparseopt.linear_model._path import PathResult, path
+from sparseopt.linear_model._plot import plot_path
 from sparseopt.linear_model._result import CompositeResult
 
 __all__ = [
@@ -20,8 +25,11 @@ __all__ = [
     "PathResult",
     "Poisson",
     "ProximalClassifier",
+    "ProximalClassifierCV",
     "ProximalRegressor",
+    "ProximalRegressorCV",
     "minimize_composite",
     "overlapping_group_lasso",
     "path",
+    "plot_path",
 ]
