@@ -134,7 +134,8 @@ class Pool:
             max_steps, np.empty(n_work), np.empty(n_marks, dtype=np.int64),
         )  # fmt: skip
         self.n_steps += steps
-        return self.members[active[:count]], float(rss)
+        # below zero is rounding: the subset explains everything
+        return self.members[active[:count]], max(0.0, float(rss))
 
     def gains(self, subset: np.ndarray) -> np.ndarray:
         """Largest fall of the loss by an exchange, for every block of the problem."""
@@ -234,7 +235,7 @@ def search(
             found.is_local = not found.blocks.size
             return found
         gains = pool.gains(best)[: b.n_groups]
-        found.gain = max(0.0, float(gains.max()))
+        found.gain = min(found.rss, max(0.0, float(gains.max())))
         found.n_scans += 1
         # a pool where no exchange helps, and none of the whole design: local
         found.is_local = found.gain <= least and max_steps == _DESCENT

@@ -167,6 +167,8 @@ cdef int walk(
                 best[a] = active[a]
         elif patience and at.idle >= patience:
             return 0
+        if t.rss <= least:  # what is left is rounding
+            return 0
     return 1
 
 
