@@ -202,7 +202,7 @@ def search(
     *,
     starts: Iterable[np.ndarray] = (),
     grow: bool = True,
-    patience: int = _PATIENCE,
+    patience: int | None = None,
     max_steps: int = _DESCENT,
     max_scans: int = _ROUNDS,
     tol: float = RTOL,
@@ -216,6 +216,8 @@ def search(
     search; `found` then holds the best subset.
     """
     b, found = columns.blocks, found or Found()
+    if patience is None:  # a step costs more with groups
+        patience = max(_PATIENCE // b.width, 20)
     # the seed is fixed: the search is the same in every run
     pool, rng = Pool(columns, tol), np.random.default_rng(0)
     pool.add(np.arange(b.n_groups, b.n_blocks))

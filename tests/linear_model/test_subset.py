@@ -12,7 +12,11 @@ from sparseopt.linear_model import LeastSquares, Logistic, best_subset
 from sparseopt.linear_model import _subset as module
 from sparseopt.linear_model._subset import Pool, search
 from sparseopt.linear_model._subset_columns import Blocks, Columns
-from sparseopt.linear_model._subset_kernels import exchange, work_sizes
+from sparseopt.linear_model._subset_kernels import (
+    exchange,
+    set_simd_level,
+    work_sizes,
+)
 from sparseopt.prox import Groups
 
 LABELS = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4, 5, 6, 7, 7, 8])
@@ -72,9 +76,15 @@ def plain_descent(G, c, ptr, active):
         steps += 1
 
 
+@pytest.fixture(params=[0, 1, 2])
+def simd_level(request):
+    yield set_simd_level(request.param)
+    set_simd_level(2)
+
+
 @pytest.mark.parametrize("labels", [np.arange(14), LABELS], ids=["single", "groups"])
 @pytest.mark.parametrize("seed", range(4))
-def test_descent_is_that_of_its_twin(labels, seed):
+def test_descent_is_that_of_its_twin(labels, seed, simd_level):
     X, y = problem(seed)
     X = X / np.linalg.norm(X, axis=0)
     G, c = np.ascontiguousarray(X.T @ X), X.T @ y
@@ -254,6 +264,16 @@ def test_scale_of_the_features_does_not_matter(scale):
     scaled = best_subset(LeastSquares(X * scale, y, fit_intercept=True), 4)
     assert np.array_equal(scaled.support, plain.support)
     assert scaled.coef * scale == pytest.approx(plain.coef, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_exact_fits_on_few_samples_end(seed):
+    rng = np.random.default_rng(seed)
+    many = rng.integers(0, 15, 50)
+    X = rng.standard_normal((15, 30))[many]
+    y = rng.integers(0, 3, 15)[many]
+    result = best_subset(LeastSquares(X, y, fit_intercept=True), 14)
+    assert result.is_local and result.objective < 1e-8
 
 
 def test_target_without_signal():
