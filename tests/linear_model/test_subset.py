@@ -4,6 +4,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 
 from sparseopt import Status
@@ -313,6 +315,26 @@ def test_weights_are_repetitions():
     b = best_subset(LeastSquares(X[many], y[many], fit_intercept=True), 4)
     assert np.array_equal(a.support, b.support)
     assert a.coef == pytest.approx(b.coef, rel=1e-9)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(5, 40),
+    p=st.integers(2, 12),
+    size=st.integers(1, 3),
+    lam=st.sampled_from([0.0, 0.1]),
+)
+@settings(max_examples=30)
+def test_more_groups_are_never_worse(seed, n, p, size, lam):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((n, p * size)), rng.standard_normal(n)
+    datafit = LeastSquares(X, y, fit_intercept=True)
+    last, init = datafit.scale(), None
+    for k in range(1, p + 1):
+        result = best_subset(datafit, k, groups=size, lam=lam, init=init)
+        assert result.group_support.size <= k
+        assert result.objective <= last * (1 + 1e-9) + 1e-12
+        last, init = result.objective, result.group_support
 
 
 def test_start_is_not_made_worse():
