@@ -77,18 +77,18 @@ class _ProxWGSEF(torch.autograd.Function):
         debias: float,
     ) -> torch.Tensor:
         w, info = _prox_wgsef(
-            x.detach(),
+            x.detach().cpu().numpy(),
             k,
             lam,
             groups=groups,
-            weights=weights,
+            weights=_as_numpy(weights),
             debias=debias,
             return_info=True,
         )
         u = torch.as_tensor(info.u, dtype=torch.float64, device=x.device)
         ctx.save_for_backward(x, u)
         ctx.eta, ctx.problem = float(info.eta), (lam, groups, weights, debias)
-        return w
+        return torch.as_tensor(w, device=x.device)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
