@@ -15,6 +15,7 @@ from sparseopt._core._params import (
     validate_params,
 )
 from sparseopt._core._threads import effective_n_threads
+from sparseopt.linear_model._composed import Composed, as_penalty
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import Run
@@ -28,14 +29,14 @@ _OWNER = "sparseopt.linear_model.minimize_composite"
     {
         **COMMON,
         "datafit": [Type(Datafit)],
-        "penalty": [Type(Penalty)],
+        "penalty": [Type(Penalty, Composed, list, tuple)],
         "solver": [Options(*NAMES)],
         "options": [Type(dict), None],
     }
 )
 def minimize_composite(
     datafit: Datafit,
-    penalty: Penalty,
+    penalty: Penalty | Composed | list[Penalty | Composed],
     w0: Any = None,
     *,
     solver: str = "auto",
@@ -55,8 +56,9 @@ def minimize_composite(
     ----------
     datafit : Datafit
         The loss with its data, such as ``LeastSquares(X, y)``.
-    penalty : Penalty
-        A penalty of `sparseopt.prox`, such as ``L1(0.1)``.
+    penalty : Penalty, Composed, or list of them
+        A penalty of `sparseopt.prox`, such as ``L1(0.1)``, one of a linear image of the
+        coefficients, or a list of such terms, which stands for their sum.
     w0 : array-like of shape (p,) or (p, n_outputs), optional
         Coefficients to start from; zero if not given.
     solver : str, default="auto"
@@ -131,6 +133,9 @@ def minimize_composite(
     >>> result.support, result.status.name, result.residual <= 1e-10
     (array([0, 1]), 'CONVERGED', True)
     """
+    k = datafit.n_outputs
+    shape = (datafit.design.p, k) if k else (datafit.design.p,)
+    penalty = as_penalty(penalty, shape, _OWNER)
     name = choose(datafit, penalty, solver, _OWNER)
     single = datafit.design.dtype == np.float32
     coef, intercept = _start(datafit, w0, init)

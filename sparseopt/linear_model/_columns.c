@@ -76,6 +76,22 @@ SO_DOTS(dots_s, float)
 SO_MOMENTS(moments_d, double)
 SO_MOMENTS(moments_s, float)
 
+#define SO_ROWS(name, type)                                                                    \
+    static void name(const type *X, int64_t ld, int64_t n, int64_t k0, int64_t k1,             \
+                     const double *r, double *restrict out)                                    \
+    {                                                                                          \
+        for (int64_t k = k0; k < k1; k++)                                                      \
+            out[k] = 0.0;                                                                      \
+        for (int64_t i = 0; i < n; i++) {                                                      \
+            const type *restrict x = X + i * ld;                                               \
+            double a = r[i];                                                                   \
+            _Pragma("omp simd") for (int64_t k = k0; k < k1; k++) out[k] += a * x[k];          \
+        }                                                                                      \
+    }
+SO_ROWS(rows_d, double)
+SO_ROWS(rows_s, float)
+
 const so_column_table SO_CAT(so_column_table, SO_ISA) = {
     SO_TEXT(SO_ISA), dot, axpy, dots_d, dots_s, moments_d, moments_s,
+    rows_d, rows_s,
 };

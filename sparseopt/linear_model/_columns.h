@@ -21,6 +21,11 @@ typedef struct {
                       const double *s, double *square, double *mean);
     void (*moments_s)(const float *X, int64_t ld, int64_t n, int64_t k0, int64_t k1,
                       const double *s, double *square, double *mean);
+    /* out[k] = sum_i x_ik r_i of the columns k0..k1 of a matrix of rows */
+    void (*rows_d)(const double *X, int64_t ld, int64_t n, int64_t k0, int64_t k1,
+                   const double *r, double *out);
+    void (*rows_s)(const float *X, int64_t ld, int64_t n, int64_t k0, int64_t k1,
+                   const double *r, double *out);
 } so_column_table;
 
 const so_column_table *so_columns(int level);

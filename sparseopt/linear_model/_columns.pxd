@@ -14,5 +14,9 @@ cdef extern from "_columns.h" nogil:
                           double*, double*) noexcept nogil
         void (*moments_s)(const float*, int64_t, int64_t, int64_t, int64_t, const double*,
                           double*, double*) noexcept nogil
+        void (*rows_d)(const double*, int64_t, int64_t, int64_t, int64_t, const double*,
+                       double*) noexcept nogil
+        void (*rows_s)(const float*, int64_t, int64_t, int64_t, int64_t, const double*,
+                       double*) noexcept nogil
 
     const so_column_table* so_columns(int)

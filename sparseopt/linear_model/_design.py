@@ -11,6 +11,11 @@ from scipy.sparse.linalg import LinearOperator
 from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt.linear_model import _kernels
 
+# Entries of X that are copied at once.
+_BLOCK = 1 << 22
+# Largest magnitudes whose squares, summed, are normal numbers.
+_RANGE = 1e-145, 1e145
+
 
 class Design:
     """Matrix X of n samples and p features; never made dense and never modified.
@@ -62,15 +67,17 @@ class Design:
         self, r: np.ndarray, cols: np.ndarray | None = None, n_threads: int = 1
     ) -> np.ndarray:
         """``X' r`` for a vector r, or its entries at some columns; sums are float64."""
-        size = self.p if cols is None else cols.size
-        if self.kind == "operator" or (
-            self.kind == "dense" and not self.X.flags.f_contiguous
-        ):
+        r = np.ascontiguousarray(r, dtype=np.float64)
+        if self.kind == "operator":
             full = self.rmatvec(r)
             return full if cols is None else full[cols]
-        out = np.empty(size)
+        if self.kind == "dense" and not self.X.flags.f_contiguous:
+            out = np.empty(self.p)
+            _kernels.row_dots(self.X, r, out, n_threads)
+            return out if cols is None else out[cols]
+        out = np.empty(self.p if cols is None else cols.size)
         index = np.empty(0, dtype=np.int64) if cols is None else cols
-        args = (np.ascontiguousarray(r), index, out, cols is None, n_threads)
+        args = (r, index, out, cols is None, n_threads)
         if self.kind == "sparse":
             X = self.X
             _kernels.csc_dots(X.data, X.indices, X.indptr, *args)
@@ -87,11 +94,16 @@ class Design:
         """``X w``, float64; reads the columns of non-zero coefficients only."""
         rows = w if w.ndim == 1 else np.any(w, axis=1)
         support = np.flatnonzero(rows)
-        if self.kind == "operator" or 4 * support.size > self.p:
+        if self.kind == "operator":
             return self.matvec(w)
-        if not support.size:
-            return np.zeros((self.n, *w.shape[1:]))
-        return np.asarray(self.columns(support).astype(np.float64) @ w[support])
+        if 4 * support.size > self.p and self.dtype == np.float64:
+            return self.matvec(w)
+        z = np.zeros((self.n, *w.shape[1:]))
+        step = max(1, _BLOCK // self.n)  # float32 columns are converted
+        for start in range(0, support.size, step):
+            some = support[start : start + step]
+            z += self.columns(some).astype(np.float64) @ w[some]
+        return z
 
     def moments(
         self, s: np.ndarray, n_threads: int = 1
@@ -154,9 +166,22 @@ def _column_sums(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     return np.diff(total[indptr])
 
 
+def _check_range(array: np.ndarray, name: str) -> None:
+    """Entries are finite, and their squares neither overflow nor vanish."""
+    top = max(float(array.max()), -float(array.min()))
+    if not top < np.inf:  # NaN too
+        check_finite(array, name)
+    least, most = _RANGE
+    if top and not least < top < most:
+        raise ValueError(
+            f"The {name!r} array must have a largest magnitude in [{least}, {most}], "
+            f"or squares are lost. Got {top:.3g}; rescale it."
+        )
+
+
 def _as_dense(X: Any, name: str) -> np.ndarray:
     array = as_floats(X, name, ndim=2)
-    check_finite(array, name)
+    _check_range(array, name)
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         array = np.asfortranarray(array)
     return array
@@ -170,7 +195,8 @@ def _as_csc(X: Any, name: str) -> Any:
     )
     if 0 in X.shape:
         raise ValueError(f"The {name!r} matrix must not be empty. Got shape {X.shape}.")
-    check_finite(data, name)
+    if data.size:
+        _check_range(data, name)
     matrix = sparse.csc_array(X).astype(data.dtype, copy=False)
     if not matrix.has_sorted_indices or not matrix.has_canonical_format:
         matrix = matrix.copy()

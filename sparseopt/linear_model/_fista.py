@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._status import Status
+from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._keeper import Keeper
 from sparseopt.linear_model._run import Run
@@ -25,20 +26,22 @@ _LARGEST = 1e100
 
 def unfit(datafit: Datafit, penalty: Any) -> str | None:
     """Why the problem cannot be solved: penalties need a proximal operator."""
-    if not hasattr(penalty, "prox"):
+    if isinstance(penalty, Terms):
         return "it needs the proximal operator of the whole penalty"
     return None
 
 
 def solve(run: Run) -> Status:
     """Iterate until the certificate holds or rounding stops all movement."""
-    state = _Fista(run)
     with Keeper(run) as keeper:
-        keeper.record(state.w, run.z, run.intercept)
+        if run.penalty.is_convex or not np.isfinite(run.penalty.value(run.w)):
+            keeper.begin()
+        state = _Fista(run)
         while True:
             moved = state.step()
             if keeper.due() or not moved:
-                keeper.record(state.w, state.xw + state.b, state.b)
+                still = state.settled(run.tol * run.scale) or not moved
+                keeper.record(state.w, state.xw + state.b, state.b, settled=still)
                 state.b = run.intercept
                 if not moved:
                     return Status.PRECISION
@@ -58,6 +61,7 @@ class _Fista:
             hessian = run.datafit.hessian(run.z)
             self.L = max(_square_norm(run, hessian), 1e-300)
         self.value = run.objective()
+        self.length = math.inf
 
     def step(self) -> bool:
         """One iteration; False if it did not move although it started afresh."""
@@ -71,6 +75,7 @@ class _Fista:
                 return True
             return False
         moved = not np.array_equal(new, self.w)
+        self.length = float(np.abs(new - self.v).max(initial=0.0))
         if np.vdot(self.v - new, new - self.w) > 0:
             self.t = 1.0
             self.v, self.xv = new, xnew
@@ -82,6 +87,10 @@ class _Fista:
             self.t = t
         self.w, self.xw = new, xnew
         return moved or not fresh
+
+    def settled(self, bound: float) -> bool:
+        """Whether the last step was short, which penalties that are not convex need."""
+        return self.penalty.is_convex or self.L * self.length <= bound
 
     def _slope(self, xw: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
         """Gradient and value of the loss at its best intercept."""

@@ -49,7 +49,7 @@ class Coordinates:
     @classmethod
     def of(cls, penalty: Penalty, n: int) -> Coordinates | None:
         """Form of a penalty for n coordinates, None if it has none."""
-        form = penalty.coordinate(n)
+        form = penalty.coordinate(n) if isinstance(penalty, Penalty) else None
         if form is None or form.kind not in _kernels.KINDS:
             return None
         weights = np.ones(n) if form.weights is None else form.weights
@@ -71,20 +71,21 @@ class Coordinates:
         """The penalty with another strength."""
         return replace(self, lam=factor * self.lam)
 
-    def excess(self, grad: np.ndarray) -> float:
-        """Largest slope over that which the penalty holds at zero; 1 if unknown."""
+    def excess(self, w: np.ndarray, grad: np.ndarray) -> float:
+        """Largest slope at a zero over that which the penalty holds, at least 1."""
         if self.kind not in _NORMS or not self.lam > 0:
             return 1.0
         push = -grad if self.positive else np.abs(grad)
         ratio = self.params[0] if self.kind == "elastic_net" else 1.0
         bound = self.weights * (ratio * self.lam)
-        inside = bound > 0
+        inside = (bound > 0) & (w == 0)
         return float(np.max(push[inside] / bound[inside], initial=1.0))
 
     @property
-    def arguments(self) -> tuple[Any, ...]:
+    def arguments(self) -> tuple[int, float, float, float, bool]:
         """What kernels are told after the weights."""
-        return (_kernels.KINDS[self.kind], self.lam, *self.params, self.positive)
+        first, second = self.params
+        return (_kernels.KINDS[self.kind], self.lam, first, second, self.positive)
 
     def prox(self, u: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """Minimisers of ``steps_j P_j(v) + (v - u_j)^2 / 2``."""
@@ -248,7 +249,7 @@ class Coordinates:
         old = w[A]
         part = self.part(A)
         rows = H[A]
-        direction = _newton_direction(
+        direction = newton_direction(
             rows[:, A], g[A] + part.slope(old), part.bend(old), self.is_convex
         )
         if direction is None:
@@ -283,7 +284,7 @@ _NORMS = ("l1", "elastic_net")
 _PIECEWISE = ("l1", "elastic_net", "box", "none")
 
 
-def _newton_direction(
+def newton_direction(
     H: np.ndarray, slope: np.ndarray, bend: np.ndarray, is_convex: bool
 ) -> np.ndarray | None:
     """Solution of ``(H + diag(bend)) d = -slope``, None if that has no minimum."""

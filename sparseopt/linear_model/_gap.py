@@ -96,13 +96,13 @@ def stationarity(penalty: Penalty, w: np.ndarray, grad: np.ndarray) -> float:
 
 
 def has_conjugate(penalty: Penalty, shape: tuple[int, ...]) -> bool:
-    """Whether a duality gap can be computed."""
+    """Whether a duality gap can be computed that vanishes at the optimum."""
     if not penalty.is_convex:
         return False
     try:
         zero = np.zeros(shape)
-        penalty.dual_scale(zero)
         penalty.conjugate(zero)
+        # zero must be inside the domain, or no residual can be scaled into it
+        return all(penalty.dual_scale(zero + sign) > 0.0 for sign in (-1.0, 1.0))
     except NotImplementedError:
         return False
-    return True

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from sparseopt._core._status import Status
+from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._run import Run, Stop
 
 # Iterations that are all recorded; later ones only now and then, as a record costs
@@ -27,7 +28,7 @@ class Keeper:
     def __init__(self, run: Run, every: int = _EVERY) -> None:
         self.run, self.every = run, every
         self.steps = 0
-        self._best: tuple[float, Any] = (math.inf, None)
+        self._best: tuple[float, Any, Any] = (math.inf, None, None)
 
     def __enter__(self) -> Self:
         return self
@@ -41,9 +42,18 @@ class Keeper:
         kept = (Status.CONVERGED, Status.STOPPED_BY_CALLBACK)
         if isinstance(error, Stop) and error.status in kept:
             return
-        value, point = self._best
+        _, point, duals = self._best
         if point is not None:
             self.run.set_point(*point)
+            if isinstance(self.run.penalty, Terms):
+                self.run.penalty.leave(duals)
+
+    def begin(self) -> None:
+        """Record the point that the run starts from, moved to where P is finite."""
+        run = self.run
+        if not isinstance(run.penalty, Terms) and run.penalty.value(run.w) == math.inf:
+            run.set_point(run.penalty.prox(run.w, 1.0))
+        self.record(run.w, run.z, run.intercept)
 
     def due(self) -> bool:
         """Count an iteration; whether it has to be recorded."""
@@ -62,16 +72,38 @@ class Keeper:
         w: np.ndarray,
         z: np.ndarray | None = None,
         intercept: Any = None,
-        grad: np.ndarray | None = None,
+        *,
+        settled: bool = True,
     ) -> None:
-        """Move the run to a point and certify it, after the iterations counted."""
+        """Move the run to a point and certify it, after the iterations counted.
+
+        The run does not end as converged at a point that is not `settled`, although
+        stationary: penalties of infinite slope at zero make every zero so.
+        """
         run = self.run
         run.set_point(w, z, intercept)
         run.n_iter += max(self.steps, 1) - 1
         self.steps = 0
+        tol = run.tol
         try:
-            run.record(grad)
+            run.tol = tol if settled else -math.inf
+            run.record()
         finally:
-            proof = run.certificate
-            if proof is not None and proof.objective < self._best[0]:
-                self._best = (proof.objective, (run.w.copy(), run.z, run.intercept))
+            run.tol = tol
+            self._compare()
+
+    def _compare(self) -> None:
+        """Remember the point if it is the best so far.
+
+        For sums of penalties without a gap, points of low objective may be far from
+        their optimality conditions.
+        """
+        run, proof = self.run, self.run.certificate
+        if proof is None:
+            return
+        terms = run.penalty if isinstance(run.penalty, Terms) else None
+        split = terms is not None and not run.has_gap
+        value = proof.residual if split else proof.objective
+        if value < self._best[0]:
+            duals = None if terms is None else terms.duals()
+            self._best = value, (run.w.copy(), run.z, run.intercept), duals

@@ -341,3 +341,14 @@ def csc_dots(const real[::1] data, const index[::1] rows, const index[::1] ptr,
         for i in range(ptr[j], ptr[j + 1]):
             total = total + data[i] * r[rows[i]]
         out[k] = total
+
+
+def row_dots(const real[:, ::1] X, const double[::1] r, double[::1] out, int n_threads):
+    """``X' r`` for a matrix stored by rows."""
+    cdef int64_t n = X.shape[0], m = X.shape[1], b
+    cdef int64_t size = 2048, nb = (m + 2047) // 2048
+    for b in prange(nb, num_threads=n_threads, nogil=True):
+        if real is double:
+            T.rows_d(&X[0, 0], m, n, b * size, min(m, (b + 1) * size), &r[0], &out[0])
+        else:
+            T.rows_s(&X[0, 0], m, n, b * size, min(m, (b + 1) * size), &r[0], &out[0])

@@ -13,7 +13,8 @@ from sparseopt.linear_model._working_set import GramSet
 _FIRST = 100  # columns of the first working set
 # Strength falls to its value by that factor, each time the solution of the stronger
 # problem has settled to that share: supports stay small on the way.
-_LEVEL_STEP, _LEVEL_SLACK = 4.0, 0.3
+_LEVEL_STEP, _LEVEL_SLACK, _LEVEL_LOOKS = 4.0, 0.3, 3
+_STALE = 20  # iterations without a better certificate before the end
 _FRACTION = 0.1  # of the violation outside, to which the inner problem is solved
 # Screening needs the norms of all columns: a pass that has to pay.
 _SCREEN_FROM = 5
@@ -31,14 +32,14 @@ class Outer:
 
     def __init__(self, run: Run, blocks: Any) -> None:
         self.run, self.whole, self.blocks = run, blocks, blocks
-        self.level = math.inf
+        self.level, self._looks = math.inf, 0
         self.scores = np.empty(0)
         self.top = math.inf
         self._grad = np.zeros(run.design.p)
         self._survivors: np.ndarray | None = None
-        self._square: np.ndarray | None = None
         self._floor = 0.0
         self._first_top = 0.0
+        self._best, self._stale = math.inf, 0
 
     def look(self) -> np.ndarray:
         """Gradient at the point, after its certificate was recorded."""
@@ -54,16 +55,20 @@ class Outer:
             self._first_top = max(self.top, float(np.abs(grad).max(initial=0.0)))
             self._floor = 0.01 * run.tol * self._first_top
         run.record(grad, least=self.top)
-        if run.n_iter > _SCREEN_FROM:
+        if run.n_iter > _SCREEN_FROM or "moments" in run.cache:
             self._screen(theta, grad)
         return grad
 
     def _set_level(self, grad: np.ndarray) -> None:
-        excess = self.whole.excess(grad)
+        """Weaken the penalty when the solution of the stronger one has settled."""
+        if self.level == 1.0:
+            return
+        excess = self.whole.excess(self.run.w, grad)
+        self._looks += 1
         if self.level == math.inf:
             self.level = max(1.0, excess / _LEVEL_STEP)
-        elif self.level > 1.0 and excess <= (1.0 + _LEVEL_SLACK) * self.level:
-            self.level = max(1.0, self.level / _LEVEL_STEP)
+        elif excess <= (1.0 + _LEVEL_SLACK) * self.level or self._looks > _LEVEL_LOOKS:
+            self.level, self._looks = max(1.0, self.level / _LEVEL_STEP), 0
         self.blocks = self.whole if self.level == 1.0 else self.whole.times(self.level)
 
     def _gradient(self, theta: np.ndarray) -> np.ndarray:
@@ -77,25 +82,36 @@ class Outer:
                 return self._grad
             self._survivors = None  # the certificate is to hold for all columns
             run.best_dual = (-math.inf, None)
-        self._grad = run.design.gradient(theta, None, run.n_threads)
-        return self._grad
+        point, grad = run.cache.get("gradient", (None, None))
+        if point is not run.z:  # else a run before this one ended at the point
+            grad = run.design.gradient(theta, None, run.n_threads)
+        self._grad = grad
+        run.cache["gradient"] = run.z, grad
+        return grad
 
     def squares(self) -> np.ndarray:
         """Curvature along each coordinate, needed where penalties are not convex."""
         if self.run.penalty.is_convex:
             return np.empty(0)
-        if self._square is None:
-            self._square = self._moments()
-        return self._square
+        return self._moments()
 
     def _moments(self) -> np.ndarray:
-        datafit = self.run.datafit
-        square, mean = datafit.design.moments(datafit.s, self.run.n_threads)
-        if datafit.fit_intercept:
-            square = np.maximum(square - mean**2, 0.0)
-        return square * min(datafit.curvature, 1e300)
+        """Squared norms of the columns under a bound of the second derivative."""
+        datafit, cache = self.run.datafit, self.run.cache
+        if datafit.curvature == math.inf:
+            return self._square_norms(datafit.hessian(self.run.z))
+        if "moments" not in cache:
+            cache["moments"] = self._square_norms(datafit.curvature * datafit.s)
+        return cache["moments"]
 
-    def choose(self, cols: np.ndarray, grad: np.ndarray) -> np.ndarray:
+    def _square_norms(self, d: np.ndarray) -> np.ndarray:
+        run = self.run
+        square, mean = run.design.moments(d, run.n_threads)
+        if run.datafit.fit_intercept and (total := float(d.sum())) > 0.0:
+            square = np.maximum(square - mean**2 / total, 0.0)
+        return square
+
+    def choose(self, cols: np.ndarray) -> np.ndarray:
         """Columns to add to the working set: the worst, as many as are active."""
         return self.blocks.choose(self.run.w, self.scores, cols, _FIRST)
 
@@ -103,17 +119,36 @@ class Outer:
         """Violation to which the next subproblem is solved."""
         return max(_FRACTION * self.top, self._floor)
 
-    def move(self, cols: np.ndarray, w: np.ndarray, worst: float) -> bool:
+    def move(self, cols: np.ndarray, w: np.ndarray) -> bool:
         """Take the coefficients of a subproblem; whether rounding ends the descent."""
         run = self.run
-        still = np.array_equal(run.w[cols], w)
+        moved = not np.array_equal(run.w[cols], w)
         coef = run.w.copy()
         coef[cols] = w
         run.set_point(coef, run.design.predict(coef) + run.intercept)
-        if not still:
+        return self.settle(moved)
+
+    def settle(self, moved: bool) -> bool:
+        """Ask more of the next subproblem where the last one was solved already.
+
+        Returns whether there is no more to ask for, or nothing comes of it.
+        """
+        if self.level > 1.0:
             return False
-        self._floor *= 0.1
-        return self._floor < 1e-17 * self._first_top
+        proof = self.run.certificate
+        residual = math.inf if proof is None else proof.residual
+        self._stale = 0 if residual < 0.9 * self._best else self._stale + 1
+        self._best = min(self._best, residual)
+        if not moved:
+            self._floor *= 0.1
+        return self._floor < 1e-17 * self._first_top or self._stale > _STALE
+
+    def merge(self, cols: np.ndarray, grad: np.ndarray) -> np.ndarray:
+        """Columns of the next working set, if nothing is kept of the last."""
+        near = self.blocks.near(self.run.w, cols, grad[cols])
+        kept = cols[near]
+        new = self.choose(kept)
+        return np.concatenate([kept, new[~np.isin(new, kept)]])
 
     def prune(self, gram: GramSet, g: np.ndarray) -> None:
         """Leave out columns that are far from active, where they are many."""
@@ -131,16 +166,16 @@ class Outer:
         screen = getattr(self.whole, "screen", None)
         if proof is None or proof.gap is None or screen is None:
             return
+        if run.datafit.curvature == math.inf:
+            return
         value, point = run.last_dual
         if point is None:
             return
-        if self._square is None:
-            self._square = self._moments()
         gap = max(proof.objective - value, 0.0)
         size = float(np.abs(theta).max(initial=0.0))
         scale = float(np.abs(point).max(initial=0.0)) / size if size > 0 else 0.0
         radius = math.sqrt(2.0 * gap)
-        alive = screen(scale * grad, radius * np.sqrt(self._square)) | (run.w != 0)
+        alive = screen(scale * grad, radius * np.sqrt(self._moments())) | (run.w != 0)
         if self._survivors is not None:
             mask = np.zeros_like(alive)
             mask[self._survivors] = True

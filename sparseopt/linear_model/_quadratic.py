@@ -18,9 +18,7 @@ _SWEEPS = 10
 _ROUNDS = 1000
 # Share of the support that may still change between Newton steps.
 _SETTLED = 0.02
-# Working sets with more coefficients than that, and twice the samples, use columns.
-_GRAM_LIMIT = 3000
-_DEPTH = 5
+_STALE = 10
 
 
 class Part(Protocol):
@@ -51,7 +49,8 @@ def minimise(
     pattern = part.pattern(w)
     n_sweeps = int(max(1, min(_SWEEPS, _WORK / max(1, w.size**2))))
     patience, waited = 1, 1
-    worst = np.inf
+    worst = best = np.inf
+    stale = 0  # Newton steps without progress: what is left is rounding
     for _ in range(_ROUNDS):
         run.n_epochs += part.sweep(H, g, w, n_sweeps, 0.0)
         worst = float(part.distance(w, g, square).max(initial=0.0))
@@ -72,6 +71,8 @@ def minimise(
             pattern = part.pattern(w)
             if outcome == 0 or worst <= tol:
                 worst = float(part.distance(w, g, square).max(initial=0.0))
-        if worst <= tol:
+            stale = 0 if worst < 0.5 * best else stale + (outcome >= 0)
+            best = min(best, worst)
+        if worst <= tol or stale > _STALE:
             return worst
     return worst

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 from typing import Any
@@ -57,8 +58,9 @@ class Run:
         Largest dual value so far, with its point.
     last_dual : tuple of (float, ndarray or None)
         Those of the last certificate.
-    options, extra : dict
-        Options of single solvers; fields they add to the result (``u``).
+    options, extra, cache : dict
+        Options of single solvers; fields they add to the result (``u``); what a
+        following run can use again.
     n_iter, n_epochs : int
         Records, and passes over the coordinates of a working set.
     """
@@ -78,12 +80,13 @@ class Run:
         self.datafit, self.penalty, self.tol = datafit, penalty, float(tol)
         self.options: dict[str, Any] = dict(options or {})
         self.extra: dict[str, Any] = {}
+        self.cache: dict[str, Any] = {}
         self.n_threads, self.rng = n_threads, rng
         self.n_iter = self.n_epochs = 0
         self.monitor = Monitor("sparseopt.linear_model", fields=FIELDS)
         self.certificate: Certificate | None = None
         self.best_dual: tuple[float, np.ndarray | None] = (-math.inf, None)
-        self.last_dual = self.best_dual
+        self.last_dual: tuple[float, np.ndarray | None] = (-math.inf, None)
         self.w = np.zeros(self.shape) if w is None else np.array(w, dtype=np.float64)
         self.z = datafit.zero()
         self.intercept = _zero_intercept(datafit) if intercept is None else intercept
@@ -94,6 +97,18 @@ class Run:
             self.fit_intercept()
         self.has_gap = has_conjugate(penalty, self.shape)
         self._scale: float | None = None
+
+    def follow(self, penalty: Penalty) -> Run:
+        """A run of another penalty from this point, that keeps what is in `cache`."""
+        other = copy.copy(self)
+        other.penalty = penalty
+        other.extra, other.certificate = {}, None
+        other.n_iter = other.n_epochs = 0
+        other.best_dual = other.last_dual = (-math.inf, None)
+        other.has_gap = has_conjugate(penalty, self.shape)
+        if other.has_gap != self.has_gap:
+            other._scale = None
+        return other
 
     @property
     def design(self) -> Design:
@@ -136,7 +151,8 @@ class Run:
     def fit_intercept(self) -> None:
         """Move to the best intercept for the present coefficients."""
         shift = self.datafit.shift(self.z)
-        if np.any(shift):
+        top = float(np.abs(self.z).max(initial=0.0))
+        if np.any(np.abs(shift) > 2e-16 * top):
             self.intercept = self.intercept + shift
             self.z = self.z + shift
 
@@ -198,7 +214,7 @@ class Run:
             self.n_iter,
             objective=proof.objective,
             residual=proof.residual,
-            n_nonzero=np.count_nonzero(self.w),
+            n_nonzero=int(np.count_nonzero(self.w)),
             **values,
         )
         if proof.residual <= self.tol and status is not Status.STOPPED_BY_CALLBACK:

@@ -1,8 +1,8 @@
 """Solvers "saga" and "prox_svrg": stochastic proximal gradient, variance reduced.
 
-For many more samples than features.  Both make steps on one sample at a time in compiled
-loops where the penalty is separable; "prox_svrg" takes batches and the proximal operator
-of the penalty object where it is not.
+For many more samples than features.  Both make steps on one sample at a time in
+compiled loops where the penalty is separable; "prox_svrg" takes batches and the
+proximal operator of the penalty object where it is not.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 from scipy.special import expit
 
 from sparseopt._core._random import as_generator
 from sparseopt._core._status import Status
+from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafits_more import Huber, Multinomial
 from sparseopt.linear_model._keeper import Keeper
@@ -45,14 +45,18 @@ def unfit_saga(datafit: Datafit, penalty: Any) -> str | None:
     """Why "saga" cannot solve a problem."""
     reason = _unfit_loss(datafit)
     if reason is None and _form(penalty, datafit) is None:
-        return "it needs a separable penalty of l1, elastic net, ridge, box, MCP or SCAD"
+        return (
+            "it needs a separable penalty of l1, elastic net, ridge, box, MCP or SCAD"
+        )
     return reason
 
 
 def unfit_svrg(datafit: Datafit, penalty: Any) -> str | None:
     """Why "prox_svrg" cannot solve a problem."""
-    if not hasattr(penalty, "prox"):
+    if isinstance(penalty, Terms):
         return "it needs the proximal operator of the whole penalty"
+    if not penalty.is_convex and _form(penalty, datafit) is None:
+        return "of the penalties that are not convex it knows MCP and SCAD only"
     return _unfit_loss(datafit)
 
 
@@ -68,12 +72,12 @@ def _unfit_loss(datafit: Datafit) -> str | None:
 def _form(penalty: Any, datafit: Datafit) -> Form | None:
     """Separable form of a penalty; None if the kernels do not know it."""
     p, k = datafit.design.p, max(datafit.n_outputs, 1)
-    found = penalty.coordinate(p * k) if hasattr(penalty, "coordinate") else None
+    found = penalty.coordinate(p * k)
     if found is None:
         return None
     kind, lam, weights, params, positive = found
     weights = np.zeros(0) if weights is None else np.asarray(weights, dtype=np.float64)
-    if kind == "none" or lam == 0.0 and kind != "box":
+    if kind == "none" or (lam == 0.0 and kind != "box"):
         kind, numbers = "elastic_net", (0.0, 0.0, 0.0, 0.0)
     elif kind == "l1":
         kind, numbers = "elastic_net", (lam, 0.0, 0.0, 0.0)
@@ -155,7 +159,9 @@ class _State:
             "pick": samples.pick,
             "weights": form.weights,
         }
-        seed = int(as_generator(_SEED if run.rng is None else run.rng).integers(1, 2**63))
+        seed = int(
+            as_generator(_SEED if run.rng is None else run.rng).integers(1, 2**63)
+        )
         self.work = Work(
             self.arrays, _LOSSES[type(run.datafit)], getattr(run.datafit, "delta", 1.0),
             form.kind, form.numbers, form.positive, step, step * samples.scale_b, saga,
@@ -185,8 +191,10 @@ class _State:
         self.arrays["b"][:] = self.run.intercept
 
     def _intercept(self) -> Any:
-        return self.arrays["b"].copy() if self.run.datafit.n_outputs else float(
-            self.arrays["b"][0]
+        return (
+            self.arrays["b"].copy()
+            if self.run.datafit.n_outputs
+            else float(self.arrays["b"][0])
         )
 
 
@@ -195,7 +203,7 @@ def solve_saga(run: Run) -> Status:
     samples = _Samples(run)
     step = float(run.options.get("step", 1.0 / (3.0 * samples.L)))
     with Keeper(run, every=3) as keeper:
-        keeper.record(run.w, run.z, run.intercept)
+        keeper.begin()
         state = _State(run, samples, step, saga=True)
         while True:
             samples.advance(run, state.work, samples.n)
@@ -210,7 +218,7 @@ def solve_svrg(run: Run) -> Status:
     samples = _Samples(run)
     step = float(run.options.get("step", 1.0 / (4.0 * samples.L)))
     with Keeper(run) as keeper:
-        keeper.record(run.w, run.z, run.intercept)
+        keeper.begin()
         state = _State(run, samples, step, saga=False)
         while True:
             samples.advance(run, state.work, 2 * samples.n)
@@ -227,9 +235,11 @@ def _solve_batches(run: Run) -> Status:
     n_steps = max(1, 2 * samples.n // size)
     # the variance of batches: between one sample's constant and that of the mean
     L = datafit.lipschitz() + samples.L / size
-    step = float(run.options.get("step", 1.0 / (4.0 * L) if size < samples.n else 1 / L))
+    step = float(
+        run.options.get("step", 1.0 / (4.0 * L) if size < samples.n else 1 / L)
+    )
     with Keeper(run) as keeper:
-        keeper.record(run.w, run.z, run.intercept)
+        keeper.begin()
         while True:
             w, b = run.w.copy(), run.intercept
             table = datafit.gradient(run.z)
@@ -241,7 +251,9 @@ def _solve_batches(run: Run) -> Status:
                 change *= samples.boost[rows].reshape(-1, *[1] * (change.ndim - 1))
                 old = table[rows].T * _inverse(samples, rows)
                 change = (change - old.T) / size
-                w = run.penalty.prox(w - step * (np.asarray(Xi.T @ change) + mean), step)
+                w = run.penalty.prox(
+                    w - step * (np.asarray(Xi.T @ change) + mean), step
+                )
                 if datafit.fit_intercept:
                     b = b - step * samples.scale_b * (change.sum(axis=0) + mean_b)
                 if run.expired():
@@ -264,7 +276,9 @@ def _slopes(datafit: Datafit, rows: np.ndarray, z: np.ndarray) -> np.ndarray:
     if isinstance(datafit, Multinomial):
         return datafit.probabilities(z) - y
     r = z - y
-    return np.clip(r, -datafit.delta, datafit.delta) if isinstance(datafit, Huber) else r
+    return (
+        np.clip(r, -datafit.delta, datafit.delta) if isinstance(datafit, Huber) else r
+    )
 
 
 __all__ = ["solve_saga", "solve_svrg", "unfit_saga", "unfit_svrg"]

@@ -9,10 +9,19 @@ import numpy as np
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
+from sparseopt.linear_model import _admm, _envelope, _fista, _pdhg
+from sparseopt.linear_model._bcd import solve_bcd, unfit_bcd
 from sparseopt.linear_model._cd import solve_cd, unfit_cd
 from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._prox_newton import solve_newton, unfit_newton
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import FIELDS, Run, Stop
+from sparseopt.linear_model._saga import (
+    solve_saga,
+    solve_svrg,
+    unfit_saga,
+    unfit_svrg,
+)
 from sparseopt.prox import Penalty
 
 # Ends that a tolerance reached at the last moment turns into success.
@@ -31,7 +40,15 @@ class Solver(NamedTuple):
 
 
 _SOLVERS: dict[str, Solver] = {
-    "anderson_cd": Solver(solve_cd, unfit_cd),
+    "anderson_cd": Solver(solve_cd, unfit_cd, 1000),
+    "group_bcd": Solver(solve_bcd, unfit_bcd, 1000),
+    "prox_newton": Solver(solve_newton, unfit_newton, 1000),
+    "envelope": Solver(_envelope.solve_envelope, _envelope.unfit, 1000),
+    "prox_grad": Solver(_fista.solve, _fista.unfit, 50_000),
+    "saga": Solver(solve_saga, unfit_saga, 2000),
+    "prox_svrg": Solver(solve_svrg, unfit_svrg, 1000),
+    "admm": Solver(_admm.solve, _admm.unfit, 20_000),
+    "pdhg": Solver(_pdhg.solve, _pdhg.unfit, 100_000),
 }
 # The order in which "auto" looks for an algorithm that fits.
 _PREFERENCE = (
@@ -40,8 +57,8 @@ _PREFERENCE = (
     "prox_newton",
     "envelope",
     "prox_grad",
-    "pdhg",
     "admm",
+    "pdhg",
 )
 NAMES = (
     *("auto", "prox_grad", "anderson_cd", "group_bcd", "prox_newton", "saga"),

@@ -9,6 +9,7 @@ def exchange(
     active: np.ndarray,
     start: int,
     fixed: int,
+    size: int,
     rtol: float,
     patience: int,
     tenure: int,

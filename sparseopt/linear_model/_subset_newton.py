@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.linear_model._subset_columns import Blocks, Columns
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._refit import Fit, refit
 from sparseopt.linear_model._subset import RTOL, Found, search
+from sparseopt.linear_model._subset_columns import Blocks, Columns
 
 _ROUNDS = 20
 # Second derivatives below this share of the largest make responses of no use.
@@ -27,7 +27,7 @@ def subset_fit(
     datafit: Datafit, blocks: Blocks, subset: np.ndarray, ridge: np.ndarray
 ) -> Fit:
     """Fit on some blocks and the free coordinates; `ridge` is that of coordinates."""
-    free = np.arange(blocks.n_groups, blocks.count)
+    free = np.arange(blocks.n_groups, blocks.n_blocks)
     at = blocks.coordinates(np.concatenate([subset, free]))
     return refit(datafit, at, ridge[at])
 
@@ -56,7 +56,7 @@ def search_by_models(
     tol: float = RTOL,
     record: Callable[[Found], None] = lambda found: None,
 ) -> Fit:
-    """Subsets that the quadratic model at the best one proposes, kept if they are better.
+    """Subsets that the quadratic model at the best one proposes, if they are better.
 
     Models are searched as quadratic losses are; where their best subset is not better
     for the loss itself, single exchanges are tried.  `found` ends local where none of

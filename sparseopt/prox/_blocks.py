@@ -46,18 +46,21 @@ def make_blocks(
 ) -> Blocks:
     """Validate what a function `owner` was given for a vector of length n."""
     parts = Groups.of(groups, n)
-    if costs is None:
+    if type(k) is int and 1 <= k <= parts.m:
+        pass  # the common case, without the cost of a report
+    elif costs is None:
         check_params(owner, {"k": [Interval(1, parts.m, integer=True)]}, {"k": k})
     else:
         check_params(owner, {"k": [Interval(0, None, closed="neither")]}, {"k": k})
+    if costs is not None:
         costs = positive(costs, "costs", parts.m)
     return Blocks(parts, float(k), _weight(parts, weights), costs)
 
 
 def _weight(parts: Groups, weights: Any) -> Any:
-    if weights is None:
-        return 1.0
     d = parts.weights(weights)
+    if d is None:
+        return 1.0
     if isinstance(weights, str) and parts.size is not None:
         return float(d[0])
     return d

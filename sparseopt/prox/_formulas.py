@@ -151,7 +151,8 @@ def _logistic(xp, v, p, y):
     top = xp.where(m + t < top, m + t, top)
     u = xp.where(m < 0, xp.zeros_like(m), m)
     ratio = t / (top - m) - 1
-    start = xp.log(xp.where(ratio > 1, ratio, xp.ones_like(ratio)))
+    known = (ratio > 1) & (ratio < math.inf)
+    start = xp.log(xp.where(known, ratio, xp.ones_like(ratio)))
     u = xp.where(start > u, start, u)
     for _ in range(8):
         s = 1 / (1 + xp.exp(u))

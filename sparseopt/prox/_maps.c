@@ -46,12 +46,12 @@ static double logistic_root(double m, double t)
         m = -m - t;
     double top = fmin(m + t, fmax(m + 1.0, log(t))), u = fmax(m, 0.0);
     double ratio = t / (top - m) - 1.0;
-    if (ratio > 1.0)
+    if (ratio > 1.0 && ratio < INFINITY)
         u = fmax(u, log(ratio));
     for (int k = 0; k < 100; k++) {
         double s = 1.0 / (1.0 + exp(u));
         double next = u - (u - m - t * s) / (1.0 + t * s * (1.0 - s));
-        if (!(next > u))
+        if (!(next > u) && k > 0) /* rounding may have put the start above the root */
             break;
         u = next;
     }

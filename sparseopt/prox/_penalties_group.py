@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from sparseopt.prox._penalties_separable import SHARE, as_float64
 from sparseopt.prox._penalty import LEVEL, Norm, nonnegative_array, rules
 from sparseopt.prox._simplex import project_l1_ball, project_simplex
 
-STRUCTURE = {
+STRUCTURE: dict[str, Iterable[Any]] = {
     "groups": [
         Interval(1, None, integer=True),
         Type(list, tuple, np.ndarray, Groups),
@@ -62,11 +63,8 @@ class GroupStructure:
         self.weights, self.rows = weights, rows
         self._cached: dict[tuple[int, ...], Parts] = {}
 
-    def _parameters(self) -> dict[str, Any]:
-        values = {
-            name: getattr(self, name) for name in signature(type(self)).parameters
-        }
-        return {**values, "groups": self._given}
+    def _parameter(self, name: str) -> Any:
+        return self._given if name == "groups" else getattr(self, name)
 
     def parts(self, shape: tuple[int, ...]) -> Parts:
         """Groups and weights over the flattened coefficients of a shape.
@@ -237,8 +235,8 @@ class SparseGroupLasso(GroupStructure, Norm):
         Strength, not negative.
     l1_ratio : float, default=0.5
         Share rho of the l1 norm, in [0, 1].
-    groups, weights, rows
-        As in `GroupLasso`.  Coordinates in no group are free of both norms.
+    groups, weights, rows : as for GroupLasso
+        Coordinates in no group are free of both norms.
 
     References
     ----------
@@ -358,8 +356,8 @@ class GroupLinf(GroupStructure, Norm):
     ----------
     lam : float, default=1.0
         Strength, not negative.
-    groups, weights, rows
-        As in `GroupLasso`; weights are 1 unless given.
+    groups, weights, rows : as for GroupLasso
+        Except that weights are 1 unless given.
 
     References
     ----------
@@ -470,7 +468,8 @@ class L2(Norm):
     def norm(self, w: np.ndarray) -> float:
         return float(self.groups(w.size).norms(np.reshape(w, -1))[0]) if w.size else 0.0
 
-    dual_norm = norm
+    def dual_norm(self, v: np.ndarray) -> float:
+        return self.norm(v)
 
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None

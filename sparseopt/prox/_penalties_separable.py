@@ -66,7 +66,8 @@ class _Weighted:
         if self.weights is None:
             return None
         flat = self.weights.reshape(-1)
-        return flat if flat.shape[0] == n else broadcast_rows(flat, (n,))
+        columns = n // flat.shape[0] if flat.shape[0] and n % flat.shape[0] == 0 else 1
+        return broadcast_rows(np.repeat(flat, columns) if columns > 1 else flat, (n,))
 
     def _sum(self, terms: np.ndarray) -> float:
         weights = self._weights(terms.shape)

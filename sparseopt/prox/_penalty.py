@@ -215,7 +215,7 @@ class Penalty:
         return np.abs(w - moved) / step
 
     def groups(self, n: int) -> Groups | None:
-        """Blocks of coordinates, or of rows of them, into which P separates.
+        """Partition of the coordinates, or rows of them, into which P separates.
 
         Parameters
         ----------

@@ -171,72 +171,6 @@ def project_box(
     return np.clip(array, low, high, out=as_output(out, array))
 
 
-@validate_params(
-    {"k": [Interval(0, None, integer=True)], "axis": AXIS, "check_finite": [Boolean]}
-)
-def project_l0_ball(
-    x: Any,
-    k: int,
-    *,
-    axis: int | None = None,
-    out: Any = None,
-    check_finite: bool = True,
-) -> np.ndarray:
-    """Nearest point with at most `k` entries that are not zero.
-
-    The entries of largest magnitude stay; of equal ones those of lowest index.
-
-    Parameters
-    ----------
-    x : array of any shape
-        The point: one vector whatever its shape, unless `axis` is given.
-    k : int
-        Number of entries kept, not negative.
-    axis : int, optional
-        Each slice along this axis is a problem of its own.
-    out : array, optional
-        Where the result goes; it may be `x` itself.
-    check_finite : bool, default=True
-        Whether NaN and infinities in `x` are errors; if not, NaN gives NaN.
-
-    Returns
-    -------
-    array of the shape and type of x
-        The nearest point.
-
-    Examples
-    --------
-    >>> from sparseopt.prox import project_l0_ball
-    >>> project_l0_ball([1.0, -3.0, 2.0, -2.0], 2)
-    array([ 0., -3.,  2.,  0.])
-    """
-
-    def keep(rows: np.ndarray, result: np.ndarray) -> None:
-        for row, target in zip(rows, result, strict=True):
-            kept = largest(np.abs(row), k)
-            target[...] = (
-                row * kept if kept.dtype.kind == "f" else np.where(kept, row, 0)
-            )
-
-    return sliced(keep, x, axis, out, check_finite)
-
-
-def largest(scores: np.ndarray, k: int) -> np.ndarray:
-    """Mask of the k largest scores, ties to the lowest index; NaN for any NaN."""
-    n = scores.shape[0]
-    if np.isnan(scores).any():
-        return np.full(n, np.nan, dtype=scores.dtype)
-    if k >= n:
-        return np.ones(n, dtype=bool)
-    if k == 0:
-        return np.zeros(n, dtype=bool)
-    level = np.partition(scores, n - k)[n - k]
-    kept = scores > level
-    ties = np.flatnonzero(scores == level)
-    kept[ties[: k - np.count_nonzero(kept)]] = True
-    return kept
-
-
 @validate_params({"b": [Interval(None, None)], "check_finite": [Boolean]})
 def project_halfspace(
     x: Any, a: Any, b: float = 0.0, *, out: Any = None, check_finite: bool = True
@@ -349,10 +283,11 @@ def project_soc(
 def _soc_rows(rows: np.ndarray, result: np.ndarray) -> None:
     with np.errstate(invalid="ignore"):  # of infinities, if they are allowed
         top = np.abs(rows).max(axis=1, keepdims=True)
-        unit = np.where((top > 0) & (top < np.inf), top, 1).astype(rows.dtype)
+        # a power of two: exact, and squares stay in range
+        unit = np.ldexp(1.0, np.frexp(top)[1] - 1)
         scaled = rows / unit
         t, v = scaled[:, :1], scaled[:, 1:]
-        norm = np.sqrt(np.square(v, dtype=np.float64).sum(axis=1, keepdims=True))
+        norm = np.sqrt(np.square(v).sum(axis=1, keepdims=True))
         mean = 0.5 * (t + norm)
         share = mean / np.where(norm > 0, norm, 1)
         moved = np.concatenate([mean, share * v], axis=1) * unit

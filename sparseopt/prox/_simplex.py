@@ -9,9 +9,9 @@ import numpy as np
 
 from sparseopt._core._params import COMMON, Boolean, Interval, validate_params
 from sparseopt.prox._blocks import positive
-from sparseopt.prox._engine import threshold, threshold_weighted
 from sparseopt.prox._inputs import as_output, as_point
 from sparseopt.prox._slices import map_slices
+from sparseopt.prox._thresholds import threshold, threshold_weighted
 
 _SHARED: dict[str, Iterable[Any]] = {
     "axis": [Interval(None, None, integer=True), None],
@@ -107,8 +107,14 @@ def project_l1_ball(
         Radius, not negative.
     weights : array_like of shape (n,), default=None
         Positive weights in the norm; None is 1.
-    axis, out, check_finite, n_threads
-        As in `project_simplex`.
+    axis : int, default=None
+        Treat each slice along this axis as a vector of its own.
+    out : ndarray, default=None
+        Where to write the result; may be ``x``.
+    check_finite : bool, default=True
+        Reject NaN and infinity.  If False they make the whole vector NaN.
+    n_threads : int, default=None
+        Threads for long vectors; the result does not depend on them.
 
     Returns
     -------
@@ -172,8 +178,14 @@ def project_capped_simplex(
         Sum of the result, at most that of the caps.
     upper : float or array_like of shape (n,), default=1.0
         Caps, positive.
-    axis, out, check_finite, n_threads
-        As in `project_simplex`.
+    axis : int, default=None
+        Treat each slice along this axis as a vector of its own.
+    out : ndarray, default=None
+        Where to write the result; may be ``x``.
+    check_finite : bool, default=True
+        Reject NaN and infinity.  If False they make the whole vector NaN.
+    n_threads : int, default=None
+        Threads for long vectors; the result does not depend on them.
 
     Returns
     -------

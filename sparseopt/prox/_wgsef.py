@@ -15,7 +15,7 @@ from sparseopt._core._params import (
     validate_params,
 )
 from sparseopt.prox._blocks import Blocks, make_blocks
-from sparseopt.prox._engine import shares, shrink
+from sparseopt.prox._engine import Shares, shrink
 from sparseopt.prox._inputs import as_output, as_point
 from sparseopt.prox._slices import map_slices
 
@@ -159,22 +159,22 @@ def prox_wgsef(
         return (w, EnvelopeInfo(np.empty(0), np.inf, 0)) if return_info else w
     n = point.size if axis is None else point.shape[axis]
     blocks = make_blocks(prox_wgsef, n, k, groups, weights, costs)
-    _check_debias(blocks, lam, debias)
+    if debias:
+        _check_debias(blocks, lam, debias)
 
-    def solve(vector: np.ndarray, into: np.ndarray) -> Any:
-        t, r = shrink(vector, into, blocks, lam, debias, check_finite, n_threads)
-        if not return_info:
-            return None
-        u = shares(vector, r, t, blocks, lam, debias)
-        with np.errstate(divide="ignore"):
-            return u, np.divide(1.0, t), np.count_nonzero(u)
+    def solve(vector: np.ndarray, into: np.ndarray) -> Shares:
+        given = (blocks, lam, debias, check_finite, n_threads, return_info)
+        return shrink(vector, into, *given)
 
     found = map_slices(solve, point, w, axis)
     if not return_info:
         return w
+    counts = [int(np.count_nonzero(each.u)) for each in found]
     if axis is None:
-        return w, EnvelopeInfo(*found[0])
-    return w, EnvelopeInfo(*map(np.array, zip(*found, strict=True)))
+        return w, EnvelopeInfo(found[0].u, found[0].eta, counts[0])
+    etas = np.array([each.eta for each in found])
+    u = np.array([each.u for each in found])
+    return w, EnvelopeInfo(u, etas, np.array(counts))
 
 
 def _check_debias(blocks: Blocks, lam: float, debias: float) -> None:
