@@ -8,6 +8,7 @@ import torch
 
 from sparseopt.prox import Groups
 from sparseopt.prox import prox_wgsef as _prox_wgsef
+from sparseopt.torch._terms import ON_DEVICE
 
 
 def prox_wgsef(
@@ -62,6 +63,8 @@ def prox_wgsef(
             "The 'x' parameter of sparseopt.torch.prox_wgsef must be a Tensor. "
             f"Got {type(x).__name__}."
         )
+    if ON_DEVICE and x.device.type != "cpu":  # differentiated by torch itself
+        return _prox_wgsef(x, k, lam, groups=groups, weights=weights, debias=debias)
     return _ProxWGSEF.apply(x, k, lam, groups, weights, debias)
 
 

@@ -24,7 +24,7 @@ Number = Any  # float, or a tensor that broadcasts with the norms
 
 # Whether the function takes tensors where they are; on a processor the compiled
 # kernels are faster in any case.
-_ON_DEVICE = "torch" in SUPPORT.get("prox.prox_wgsef", ())
+ON_DEVICE = "torch" in SUPPORT.get("prox.prox_wgsef", ())
 
 # A debiased step is exact as long as debias * lam * d_j / p_j < 1 for every group.
 _LARGEST = 0.95
@@ -107,7 +107,7 @@ def _envelope(
     r: torch.Tensor, k: int, lam: float, weights: torch.Tensor | None, debias: float
 ) -> torch.Tensor:
     """`prox_wgsef` of a vector of norms; what is not finite makes all of it NaN."""
-    if _ON_DEVICE and r.device.type != "cpu":
+    if ON_DEVICE and r.device.type != "cpu":
         return prox_wgsef(r, k, lam, weights=weights, debias=debias, check_finite=False)
     w = prox_wgsef(
         r.detach().cpu().numpy(),
