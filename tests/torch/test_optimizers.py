@@ -479,14 +479,17 @@ def test_warns_when_the_loss_comes_back():
     with pytest.warns(ConvergenceWarning, match="Decrease 'lam'") as caught:
         train(net, X, y, optimizer, 220)
     assert len(caught) == 1
+    assert caught[0].filename == __file__
 
 
 def test_warns_when_fewer_than_k_groups_are_left():
     net, X, y = make_problem()
     groups = param_groups(net, k=6, penalty="group_lasso", lam=50.0)
     optimizer = ProxSGD(groups, lr=0.1, total_steps=20)
-    with pytest.warns(ConvergenceWarning, match="0 groups are not zero at the cut"):
+    match = "0 groups are not zero at the cut"
+    with pytest.warns(ConvergenceWarning, match=match) as caught:
         train(net, X, y, optimizer, 20)
+    assert caught[0].filename == __file__
 
 
 def test_good_training_does_not_warn():
