@@ -1,4 +1,4 @@
-"""The sparse envelope, simplex and l1 ball beside a copy and the peers that have them."""
+"""The sparse envelope, simplex and l1 ball beside a copy and their peers."""
 
 import math
 from functools import partial

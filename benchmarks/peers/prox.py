@@ -1,7 +1,7 @@
 """Proximal operators beside modopt, copt, pyproximal, proxop and np.copyto.
 
-Sections: envelope (sizes and k), peers of it, simplex and l1 ball, growth, memory, groups.
-`--only` takes parts of section names.
+Sections: envelope, envelope peers, simplex (and l1 ball), groups, memory.  `--only`
+takes parts of section names.
 """
 
 import _harness
