@@ -1,6 +1,7 @@
 """What is measured of the operators of the catalogue: elementwise, TV, SLOPE.
 
-Sections of `prox.py`: each prints a table and returns its rows. Peers are warm, and answers are compared before anything is timed.
+Sections of `prox.py`: each prints a table and returns its rows. Peers are warm, and
+the distance of their answers from ours is shown.
 """
 
 import importlib
