@@ -1,7 +1,7 @@
 """What is measured of the operators of the catalogue: elementwise, TV, SLOPE.
 
-Each section prints a table and returns its rows and bars; sections are called by
-`prox.py`. Peers are warm, and answers are compared before anything is timed.
+Sections of `prox.py`: each prints a table and returns its rows. Peers are warm, and
+the distance of their answers from ours is shown.
 """
 
 import importlib
@@ -9,10 +9,10 @@ from functools import partial
 
 import _harness as h
 import numpy as np
+from _prox_sections import Section
 
 from sparseopt import prox
 
-PACKAGES = ("sparseopt", "numpy", "numba", "copt", "skglm", "pyproximal")
 REPEATS = 9
 
 
@@ -74,7 +74,7 @@ def race_elementwise(quick=False):
                 row |= {"ms": 1e3 * seconds, "copies": seconds / copy}
                 rows.append(row)
     table("elementwise operators, in units of np.copyto", rows)
-    return rows, []
+    return rows
 
 
 def elementwise_calls(x, y, out):
@@ -131,8 +131,13 @@ def race_variation(quick=False):
             row |= {"ratio": quotient(*least.values()), "apart": apart}
             rows.append(row)
     table(f"total variation, n = {n}", rows)
+    return rows
+
+
+def variation_bars(rows):
+    """Half of copt's time."""
     ratios = [row["ratio"] for row in rows if row["ratio"] != ""]
-    return rows, [bar("TV-1D against copt", ratios, 0.5)]
+    return [bar("TV-1D against copt", ratios, 0.5)]
 
 
 def bar(name, ratios, target):
@@ -186,11 +191,16 @@ def race_slope(quick=False):
             row |= {"ratio, sorted": quotient(*sorted_times), "apart": apart}
             rows.append(row)
     table("SLOPE, milliseconds", rows)
+    return rows
+
+
+def slope_bars(rows):
+    """0.7 of skglm's time, for the operator and where the input is sorted already."""
     bars = []
     for key, title in (("ratio", "SLOPE"), ("ratio, sorted", "SLOPE, sorted input")):
         ratios = [row[key] for row in rows if row[key] != ""]
         bars.append(bar(f"{title} against skglm", ratios, 0.7))
-    return rows, bars
+    return bars
 
 
 def whole_slope(pooling, x, lam):
@@ -202,19 +212,8 @@ def whole_slope(pooling, x, lam):
     return np.sign(x) * result
 
 
-SECTIONS = {
-    "elementwise": race_elementwise,
-    "variation": race_variation,
-    "slope": race_slope,
-}
-
-
-def main(args):
-    """The sections of this file alone, with their bars last."""
-    env_bars, sections = [], {}
-    for name, section in SECTIONS.items():
-        if h.wanted(name, args.only):
-            sections[name], found = section(args.quick)
-            env_bars += found
-    h.print_bars(env_bars)
-    return sections, env_bars
+SECTIONS = [
+    Section("elementwise", race_elementwise, lambda rows: []),
+    Section("total variation", race_variation, variation_bars),
+    Section("slope", race_slope, slope_bars),
+]
