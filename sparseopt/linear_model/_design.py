@@ -168,6 +168,12 @@ def _column_sums(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
 
 def _check_range(array: np.ndarray, name: str) -> None:
     """Entries are finite, and their squares neither overflow nor vanish."""
+    if array.dtype == np.float64 and array.flags.forc:
+        flat = array.reshape(-1, order="A")
+        with np.errstate(over="ignore"):
+            square = float(flat @ flat)
+        if _RANGE[0] ** 2 * flat.size < square < _RANGE[1] ** 2:
+            return
     top = max(float(array.max()), -float(array.min()))
     if not top < np.inf:  # NaN too
         check_finite(array, name)

@@ -21,7 +21,9 @@ def _gap(X, y, w, b, lam, groups, weights):
     n = len(y)
     r = y - X @ w - b
     r = (r - r.mean()) / n
-    norms = [np.linalg.norm(X[:, g].T @ r) / d for g, d in zip(groups, weights, strict=True)]
+    norms = [
+        np.linalg.norm(X[:, g].T @ r) / d for g, d in zip(groups, weights, strict=True)
+    ]
     scale = min(1.0, lam / max(norms))
     parts = [d * np.linalg.norm(w[g]) for g, d in zip(groups, weights, strict=True)]
     primal = 0.5 * np.mean((y - X @ w - b) ** 2) + lam * sum(parts)
