@@ -80,6 +80,8 @@ from sparseopt.prox._trend import prox_trend_filter
 from sparseopt.prox._tv import prox_fused_lasso, prox_isotonic, prox_tv1d
 from sparseopt.prox._tv2d import prox_tv2d
 from sparseopt.prox._wgsef import EnvelopeInfo, prox_wgsef
+from sparseopt.prox._wgsef_blocks import prox_wgsef_blocks
+from sparseopt.prox._wgsef_jvp import prox_wgsef_jvp
 from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgsef_value
 
 __all__ = [
@@ -177,6 +179,8 @@ __all__ = [
     "prox_tv1d",
     "prox_tv2d",
     "prox_wgsef",
+    "prox_wgsef_blocks",
+    "prox_wgsef_jvp",
     "slope_weights",
     "wgsef_conjugate",
     "wgsef_subgradient",
