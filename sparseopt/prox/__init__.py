@@ -44,7 +44,14 @@ from sparseopt.prox._penalties_group import GroupLasso, SparseGroupLasso
 from sparseopt.prox._penalties_nonconvex import L0, MCP, SCAD, LogSum, Lq
 from sparseopt.prox._penalties_norms import L2, GroupLinf, Linf
 from sparseopt.prox._penalties_separable import L1, ElasticNet, NoPenalty, Ridge
-from sparseopt.prox._penalties_sets import Box, L0Ball, L1Ball, NonNegative, Simplex
+from sparseopt.prox._penalties_sets import (
+    Box,
+    ConvexSet,
+    L0Ball,
+    L1Ball,
+    NonNegative,
+    Simplex,
+)
 from sparseopt.prox._penalties_structured import SLOPE, TV1D, TV2D, FusedLasso, Nuclear
 from sparseopt.prox._penalty import Coordinate, Penalty
 from sparseopt.prox._sets import (
@@ -91,6 +98,7 @@ __all__ = [
     "Box",
     "BoxNorm",
     "Clipped",
+    "ConvexSet",
     "Coordinate",
     "ElasticNet",
     "EnvelopeInfo",

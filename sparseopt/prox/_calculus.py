@@ -14,7 +14,7 @@ from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt._core._params import Interval, Type, check_params, public_name
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._penalties_sets import slack
-from sparseopt.prox._penalty import Coordinate, Penalty, as_float64, rules
+from sparseopt.prox._penalty import Coordinate, Penalty, as_float64, float_type, rules
 
 POSITIVE = [Interval(0, None, closed="neither")]
 PENALTY = [Type(Penalty)]
@@ -23,7 +23,7 @@ PENALTY = [Type(Penalty)]
 def into(out: np.ndarray | None, result: np.ndarray, like: np.ndarray) -> np.ndarray:
     """The result in the type of `like`, in `out` if that is given."""
     if out is None:
-        return np.asarray(result, dtype=like.dtype)
+        return np.asarray(result, dtype=float_type(like))
     out[...] = result
     return out
 
@@ -84,7 +84,7 @@ class Translated(Wrapped):
         self._check()
 
     def _local(self, w: np.ndarray) -> np.ndarray:
-        return w - self.shift.astype(w.dtype, copy=False)
+        return w - self.shift.astype(float_type(w), copy=False)
 
     def value(self, w: np.ndarray) -> float:
         return self.penalty.value(self._local(w))
@@ -373,7 +373,7 @@ class SeparableSum(Penalty):
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
     ) -> np.ndarray:
         flat = np.reshape(w, -1)
-        result = np.empty_like(flat)
+        result = np.empty(flat.shape, dtype=float_type(flat))
         for penalty, part in self._pairs(flat):
             result[part] = penalty.prox(flat[part], step)
         return into(out, result.reshape(w.shape), w)

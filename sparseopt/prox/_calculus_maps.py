@@ -17,6 +17,7 @@ from sparseopt.prox._penalties_sets import Indicator
 from sparseopt.prox._penalty import (
     Penalty,
     as_float64,
+    float_type,
     largest_scale,
     nonnegative_array,
     rules,
@@ -99,7 +100,7 @@ class Orthonormal(Wrapped):
     def subdiff_distance(self, w: np.ndarray, grad: np.ndarray) -> np.ndarray:
         image, at = self.matrix @ grad, self.matrix @ w
         # entries that are zero but for the rounding of the product count as zero
-        tiny = 4.0 * np.finfo(w.dtype).eps * float(np.abs(w).max(initial=0.0))
+        tiny = 4.0 * np.finfo(float_type(w)).eps * float(np.abs(w).max(initial=0.0))
         at[np.abs(at) <= tiny * math.sqrt(w.shape[0])] = 0.0
         inner = self.penalty.subdiff_distance(at, image)
         outside = self._outside(as_float64(grad), image)

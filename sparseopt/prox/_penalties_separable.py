@@ -18,6 +18,7 @@ from sparseopt.prox._penalty import (
     Penalty,
     as_float64,
     broadcast_rows,
+    float_type,
     nonnegative_array,
     rules,
 )
@@ -349,7 +350,7 @@ class NoPenalty(Penalty):
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
     ) -> np.ndarray:
         if out is None:
-            return np.array(w, order="C")
+            return np.array(w, dtype=float_type(w), order="C")
         out[...] = w
         return out
 

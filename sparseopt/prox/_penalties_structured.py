@@ -13,6 +13,7 @@ from sparseopt.prox._penalty import (
     SHARE,
     Norm,
     as_float64,
+    float_type,
     nonnegative_array,
     rules,
 )
@@ -377,7 +378,7 @@ class Nuclear(Norm):
         return prox_nuclear(w, step * self.lam, out=out, check_finite=False)
 
     def subdiff_distance(self, w: np.ndarray, grad: np.ndarray) -> np.ndarray:
-        tiny = np.finfo(w.dtype).eps * max(w.shape)
+        tiny = np.finfo(float_type(w)).eps * max(w.shape)
         w, down = as_float64(w), -as_float64(grad)
         left, s, right = np.linalg.svd(w, full_matrices=False)
         rank = int(np.count_nonzero(s > tiny * s.max(initial=0.0)))

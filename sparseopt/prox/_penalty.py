@@ -422,6 +422,11 @@ def as_float64(x: Any) -> np.ndarray:
     return np.asarray(x, dtype=np.float64)
 
 
+def float_type(x: np.ndarray) -> np.dtype:
+    """The type of results for x: its own if that is a float, else float64."""
+    return x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+
+
 def broadcast_rows(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Values of coordinates for an array of that shape; one for each row is enough."""
     if values.shape == shape:

@@ -137,6 +137,9 @@ def test_types_and_output(penalty):
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, expected, atol=1e-5)
     assert repr(penalty).startswith(type(penalty).__name__)
+    whole = np.round(x).astype(np.int64)
+    floats = penalty.prox(whole.astype(float), 0.5)
+    np.testing.assert_array_equal(penalty.prox(whole, 0.5), floats)
 
 
 @pytest.mark.parametrize("inner", [p.L1(0.6), p.GroupLasso(0.6, groups=GROUPS)])
@@ -302,6 +305,18 @@ def test_intersection_against_closed_form():
         assert both.value(x) == math.inf
     assert np.isnan(both.prox(np.full(3, np.nan))).all()
     assert both.prox(x.astype(np.float32)).dtype == np.float32
+
+
+def test_sets_by_projection():
+    half = p.ConvexSet(lambda w: p.project_halfspace(w, np.ones(N), 1.0))
+    both = p.Intersection([half, p.Box(0.0, math.inf)])
+    for seed in range(5):
+        x = np.abs(point(seed))  # the bound on the sum is met
+        np.testing.assert_allclose(both.prox(x), p.project_simplex(x), atol=1e-9)
+        assert half.value(both.prox(x)) == 0.0
+        assert half.value(x) == math.inf
+    with pytest.raises(TypeError, match="'projection' parameter"):
+        p.ConvexSet(3)
 
 
 def test_empty_intersection_warns():

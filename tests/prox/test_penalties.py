@@ -318,6 +318,20 @@ def test_inputs_are_kept_and_out_is_used(case, layout):
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
+def test_integers_become_floats(case):
+    x = np.round(point(case.shape, 1, case.scale)).astype(np.int64)
+    w = case.penalty.prox(x, 0.5)
+    np.testing.assert_array_equal(w, case.penalty.prox(x.astype(float), 0.5))
+    assert w.dtype == np.float64
+    assert case.penalty.value(x) == case.penalty.value(x.astype(float))
+    distance = case.penalty.subdiff_distance(x, x)
+    floats = x.astype(float)
+    np.testing.assert_array_equal(
+        distance, case.penalty.subdiff_distance(floats, floats)
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
 def test_nan_ends(case):
     x = point(case.shape, 1, case.scale)
     x.flat[2] = np.nan
