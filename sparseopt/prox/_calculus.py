@@ -13,8 +13,8 @@ import numpy as np
 from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt._core._params import Interval, Type, check_params, public_name
 from sparseopt.prox._groups import Groups
-from sparseopt.prox._penalties_separable import as_float64
-from sparseopt.prox._penalty import Coordinate, Penalty, rules
+from sparseopt.prox._penalties_sets import slack
+from sparseopt.prox._penalty import Coordinate, Penalty, as_float64, rules
 
 POSITIVE = [Interval(0, None, closed="neither")]
 PENALTY = [Type(Penalty)]
@@ -124,8 +124,8 @@ class Scaled(Wrapped):
     --------
     >>> import numpy as np
     >>> from sparseopt.prox import L0Ball, MCP, Scaled
-    >>> Scaled(MCP(1.0), scale=2.0).value(np.array([0.5]))
-    0.8333333333333333
+    >>> Scaled(MCP(1.0), scale=2.0).value(np.array([1.5]))
+    1.5
     >>> 3.0 * MCP(1.0)
     Scaled(penalty=MCP(lam=1.0), factor=3.0)
     """
@@ -212,7 +212,11 @@ class MoreauConjugate(Penalty):
         _require_convex(type(self), penalty)
 
     def value(self, w: np.ndarray) -> float:
-        return self.penalty.conjugate(w)
+        value = self.penalty.conjugate(w)
+        if value < math.inf:
+            return value
+        # points on the border of the domain, as the prox has them, are inside
+        return self.penalty.conjugate((1.0 - slack(w)) * w)
 
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None

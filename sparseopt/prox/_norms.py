@@ -119,7 +119,7 @@ def _model_root(
     high = 1.0
     while excess(high) < 0:
         high *= 4.0
-        if high > 1e300:
+        if high > 1e100:  # squares of what is left would underflow
             return math.inf
     return float(brentq(excess, 0.0, high, xtol=1e-300, rtol=1e-15, maxiter=200))
 

@@ -59,8 +59,8 @@ class Layout:
         for position in self.joined:
             tensor = tensors[position]
             spread = self.spread(factor, position, tensor).to(tensor.dtype)
-            # `where` and not a product alone: infinity * 0 is NaN, and -1 * 0 is -0
-            tensor.copy_(torch.where(spread > 0, tensor * spread, 0.0))
+            # not a product alone: infinity * 0 is NaN, and -1 * 0 is -0
+            tensor.mul_(spread).masked_fill_(spread == 0, 0.0)
 
     def dots(
         self, left: Sequence[torch.Tensor], right: Sequence[torch.Tensor]

@@ -70,5 +70,5 @@ class LossWatch:
                 f"{mean:.3g}: the penalty is too strong for this step size. Decrease "
                 "'lam' or use lam='auto'.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )

@@ -194,7 +194,7 @@ class Unit:
                 f"Only {keep.sum()} groups are not zero at the cut, of k = {k} asked "
                 "for. Decrease 'lam' or use lam='auto'.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
         for group, part in zip(
             self.groups, self._split(torch.from_numpy(keep)), strict=True

@@ -94,6 +94,12 @@ def test_global_budget_needs_one_penalty():
         ProxSGD([layer(), other], lr=0.1, scope="global")
 
 
+def test_global_budget_is_checked_at_once():
+    with pytest.raises(ValueError, match=r"int in \[1, 8\].* Got 9"):
+        groups = [layer() | {"k": 9} for _ in range(2)]
+        ProxSGD(groups, lr=0.1, scope="global")
+
+
 def test_a_bad_group_is_not_added():
     optimizer = ProxSGD([layer()], lr=0.1)
     with pytest.raises(ValueError, match="'k'"):

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 import torch
 
 from sparseopt.exceptions import ConvergenceWarning
-from sparseopt.prox import Penalty, wgsef_conjugate, wgsef_value
+from sparseopt.prox import L1, MCP, wgsef_conjugate, wgsef_value
 from sparseopt.prox import prox_wgsef as prox_numpy
 from sparseopt.torch import ProxAdamW, ProxSGD, param_groups
 
@@ -127,26 +127,31 @@ def test_l0_ball_keeps_the_k_largest_rows():
     assert weight.flatten().tolist() == [0.0, -5.0, 0.0, 4.0]
 
 
-class AbsPenalty(Penalty):
-    """Sum of absolute values."""
-
-    def prox(self, w, step=1.0, out=None):
-        return np.sign(w) * np.maximum(np.abs(w) - step, 0)
-
-
 @pytest.mark.parametrize("cls", OPTIMIZERS)
 def test_penalty_object_acts_on_group_norms(cls):
     """With one step size for the layer it is the same as a group lasso."""
     net, X, y = make_problem()
     other = copy.deepcopy(net)
     extra = {"preconditioner": "layer"} if cls is ProxAdamW else {}
-    for model, penalty in ((net, AbsPenalty()), (other, "group_lasso")):
+    for model, penalty in ((net, L1(1.0)), (other, "group_lasso")):
         group = {"params": list(model[0].parameters()), "penalty": penalty}
         rest = {"params": list(model[2].parameters())}
         options = {"lr": 0.01, "lam": 0.05, "weights": "ones"} | extra
         train(model, X, y, cls([group, rest], **options), 30)
     for a, b in zip(net.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+def test_penalty_that_is_not_convex(rng):
+    """Group MCP: shrinks groups of middle norm only."""
+    weight = torch.nn.Parameter(
+        torch.tensor([[0.1], [0.6], [5.0]], dtype=torch.float64)
+    )
+    weight.grad = torch.zeros_like(weight)
+    ProxSGD([{"params": [weight], "penalty": MCP(0.5, 3.0)}], lr=1.0).step()
+    expected = MCP(0.5, 3.0).prox(np.array([0.1, 0.6, 5.0]))
+    np.testing.assert_allclose(weight.detach().flatten(), expected, rtol=1e-12)
+    assert expected[0] == 0 and expected[2] == 5
 
 
 @pytest.mark.parametrize("k", [1, 3, 8])
@@ -474,14 +479,17 @@ def test_warns_when_the_loss_comes_back():
     with pytest.warns(ConvergenceWarning, match="Decrease 'lam'") as caught:
         train(net, X, y, optimizer, 220)
     assert len(caught) == 1
+    assert caught[0].filename == __file__
 
 
 def test_warns_when_fewer_than_k_groups_are_left():
     net, X, y = make_problem()
     groups = param_groups(net, k=6, penalty="group_lasso", lam=50.0)
     optimizer = ProxSGD(groups, lr=0.1, total_steps=20)
-    with pytest.warns(ConvergenceWarning, match="0 groups are not zero at the cut"):
+    match = "0 groups are not zero at the cut"
+    with pytest.warns(ConvergenceWarning, match=match) as caught:
         train(net, X, y, optimizer, 20)
+    assert caught[0].filename == __file__
 
 
 def test_good_training_does_not_warn():
