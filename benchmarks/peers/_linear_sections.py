@@ -1,7 +1,6 @@
 """What is measured of sparse linear models, and the bars it is judged by."""
 
 import importlib
-import importlib.util
 import statistics
 import subprocess
 import sys
@@ -18,8 +17,9 @@ ADELIE_TARGET = 3e-8
 PACKAGES = ("sparseopt", "celer", "skglm", "adelie", "scikit-learn", "numba")
 PACKAGES += ("numpy", "scipy")
 PARTS = (5, 20, 100)
-# Sections in files of their own, which have `sections(args)` and `BARS` as here.
-EXTRA = ("_envelope_sections", "_subset_sections")
+# Sections of files that have a script of their own, by file: their `SECTIONS` are
+# functions of `quick` and `limit` that return rows and bars.
+EXTRA = {"_subset_sections": ("subset", "envelope", "few-samples", "certificate")}
 
 
 # -- sections -------------------------------------------------------------------------
@@ -210,12 +210,15 @@ def sections(args):
     yield "path", path, partial(race_path, n_lams, limit, *size), path_bars
     first = ["first"] if chosen("first") else []
     yield "first", first, measure_first, first_bars
-    for module in EXTRA:
-        if importlib.util.find_spec(module) is None:
-            continue
-        extra = importlib.import_module(module)
-        for name, items, work in getattr(extra, "sections", lambda args: ())(args):
-            yield name, items, work, extra.BARS[name]
+
+
+def extra_sections(args):
+    """Name and work of the sections of other files that are wanted."""
+    for module, names in EXTRA.items():
+        for name in names:
+            if h.wanted(name, args.only):
+                run = importlib.import_module(module).SECTIONS[name]
+                yield name, partial(run, args.quick, args.limit)
 
 
 def main(args):
@@ -227,6 +230,9 @@ def main(args):
         if items:
             results[name] = work()
             bars += judge(results[name])
+    for name, work in extra_sections(args):
+        results[name], found = work()
+        bars += found
     h.print_bars(bars)
     if args.json:
         h.write_json(args.json, env, results, bars)

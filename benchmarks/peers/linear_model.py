@@ -2,8 +2,7 @@
 
 Sections: lasso and group (single problems, at equal duality gap), path (a grid of
 strengths), first (the first call in a fresh interpreter against a warm one), and those
-of the envelope and of best subsets where their files are present.  `--only` takes parts
-of section or problem names.
+of `subset.py`.  `--only` takes parts of section or problem names.
 """
 
 import _harness

@@ -32,6 +32,7 @@ class Outer:
     """
 
     def __init__(self, run: Run, blocks: Any) -> None:
+        run.design.require_squares()
         self.run, self.whole, self.blocks = run, blocks, blocks
         self.level, self._step, self._looks = math.inf, 1.0, 0
         self.scores = np.empty(0)
