@@ -12,7 +12,13 @@ from sparseopt.linear_model._envelope_estimators import (
     SparseEnvelopeClassifier,
     SparseEnvelopeRegressor,
 )
+from sparseopt.linear_model._estimators import ProximalClassifier, ProximalRegressor
+from sparseopt.linear_model._estimators_cv import (
+    ProximalClassifierCV,
+    ProximalRegressorCV,
+)
 from sparseopt.linear_model._path import PathResult, path
+from sparseopt.linear_model._plot import plot_path
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._subset_api import SubsetResult, best_subset
 
@@ -27,6 +33,10 @@ __all__ = [
     "Multinomial",
     "PathResult",
     "Poisson",
+    "ProximalClassifier",
+    "ProximalClassifierCV",
+    "ProximalRegressor",
+    "ProximalRegressorCV",
     "SparseEnvelopeClassifier",
     "SparseEnvelopeClassifierCV",
     "SparseEnvelopeRegressor",
@@ -36,4 +46,5 @@ __all__ = [
     "minimize_composite",
     "overlapping_group_lasso",
     "path",
+    "plot_path",
 ]

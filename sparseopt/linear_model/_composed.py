@@ -200,6 +200,7 @@ class Terms(Penalty):
     """
 
     def __init__(self, terms: list[Penalty | Composed], shape: tuple[int, ...]) -> None:
+        self.given = terms
         blocks = [Block(term, shape) for term in terms]
         self.is_convex = all(block.penalty.is_convex for block in blocks)
         free = [block for block in blocks if block.map is None]
@@ -208,6 +209,9 @@ class Terms(Penalty):
         self.slope = self.length = 1.0
         self.blocks = [block for block in blocks if block is not self.plain]
         self._ray: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        return " + ".join(repr(term) for term in self.given)
 
     def value(self, w: np.ndarray) -> float:
         total = 0.0 if self.plain is None else self.plain.penalty.value(w)
@@ -248,13 +252,17 @@ class Terms(Penalty):
                 v = v - factor * block.rmatvec(block.dual)
         return factor, v
 
-    def dual_scale(self, v: np.ndarray) -> float:
+    def _plain(self) -> Block:
+        """The block that takes the rest, of a sum whose conjugate has a bound."""
         parts = [self.plain, *self.blocks]
-        if any(block is None or not block.has_conjugate for block in parts):
+        if self.plain is None or any(b is None or not b.has_conjugate for b in parts):
             raise NotImplementedError("This sum of penalties has no known conjugate")
+        return self.plain
+
+    def dual_scale(self, v: np.ndarray) -> float:
+        plain = self._plain()
         factor, rest = self._split(v)
-        assert self.plain is not None
-        scale = self.plain.penalty.dual_scale(rest)
+        scale = plain.penalty.dual_scale(rest)
         for block in self.blocks:
             if block.dual is not None:
                 scale = min(scale, block.penalty.dual_scale(factor * block.dual))
@@ -262,9 +270,9 @@ class Terms(Penalty):
 
     def conjugate(self, v: np.ndarray) -> float:
         """Bound from above, on the ray of the last call of `dual_scale`."""
-        assert self.plain is not None
+        plain = self._plain()
         factor, rest = self._split(v)
-        total = self.plain.penalty.conjugate(rest)
+        total = plain.penalty.conjugate(rest)
         for block in self.blocks:
             dual = 0.0 * block.matvec(v) if block.dual is None else factor * block.dual
             total += block.penalty.conjugate(dual)

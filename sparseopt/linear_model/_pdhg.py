@@ -68,12 +68,18 @@ class _Pdhg:
         self.plain: Block | None = self.terms.plain
         self.blocks = self.terms.blocks
         self.smooth = not known(run.datafit)
+        # All maps are scaled to norm one, that of the predictions by weights of samples
+        # too: `root`, `scales` are what they are multiplied by, and duals divided by.
         root = np.sqrt(run.datafit.s).reshape(-1, *[1] * (run.w.ndim - 1))
         self.root = np.ones_like(root) if self.smooth else root
+        self.scales = [1.0] * len(self.blocks)
+        size = self._norm(only=0)
+        self.scales = [1.0 / self._norm(only=k + 1) for k in range(len(self.blocks))]
+        self.root, self.scale = self.root / size, 1.0 / size
         theta = np.zeros_like(run.z)
         if not self.smooth:
-            # the dual of a sample is stored divided by the root of its weight
-            np.divide(run.datafit.gradient(run.z), root, out=theta, where=root > 0)
+            slopes = run.datafit.gradient(run.z)
+            np.divide(slopes, self.root, out=theta, where=self.root > 0)
         duals = tuple(np.zeros_like(b.matvec(run.w)) for b in self.blocks)
         self.now = self.start = self.last = _Point(run.w, run.intercept, theta, duals)
         self.seen, self.sigma = self.now, 1.0
@@ -85,11 +91,13 @@ class _Pdhg:
         self.first = self.before = math.inf
 
     def _first_ratio(self) -> float:
-        top = self.datafit.curvature
-        if not math.isfinite(top):
-            hessian = self.datafit.hessian(self.run.z)
-            top = float(hessian.sum()) / max(self.datafit.n_outputs, 1)
-        return max(math.sqrt(top) if top > 0 else 1.0, 1e-8)
+        """Size of the duals over that of the coefficients, as far as can be told."""
+        length = self.datafit.scale() / (self.run._top_slope() or 1.0)
+        if self.smooth:
+            found = self.curvature
+        else:
+            found = _size(self.now.theta) / length if length > 0 else 1.0
+        return found if 1e-100 < found < 1e100 else 1.0
 
     def _lipschitz(self) -> float:
         weights = self.datafit.hessian(self.run.z)
@@ -106,20 +114,22 @@ class _Pdhg:
     # ------------------------------------------------------------------- the operator
 
     def _forward(self, w: np.ndarray, b: Any) -> tuple[np.ndarray, list[np.ndarray]]:
-        images = [block.matvec(w) for block in self.blocks]
+        pairs = zip(self.blocks, self.scales, strict=True)
+        images = [scale * block.matvec(w) for block, scale in pairs]
         if self.smooth:
-            return np.zeros_like(self.now.theta), images
+            return np.zeros_like(self.run.z), images
         z = self.design.matvec(w)
         return self.root * (z + b if self.datafit.fit_intercept else z), images
 
     def _backward(self, theta: np.ndarray, duals: Any) -> tuple[np.ndarray, Any]:
         """Slopes of coefficients and intercept."""
         grad = 0.0 if self.smooth else self.design.rmatvec(self.root * theta)
-        for block, y in zip(self.blocks, duals, strict=True):
-            grad = grad + block.rmatvec(y)
+        for block, scale, y in zip(self.blocks, self.scales, duals, strict=True):
+            grad = grad + block.rmatvec(scale * y)
         return grad, (self.root * theta).sum(axis=0)
 
-    def _norm(self) -> float:
+    def _norm(self, only: int | None = None) -> float:
+        """Norm of all maps together, or of one: 0 is that of the predictions."""
         rng = np.random.default_rng(0)
         w, b = rng.standard_normal(self.run.w.shape), 1.0 + 0.0 * self.run.intercept
         value = 1.0
@@ -128,6 +138,9 @@ class _Pdhg:
             if not size > 0:
                 return 1.0
             theta, images = self._forward(w / size, b / size)
+            if only is not None:
+                theta = theta if only == 0 else 0.0 * theta
+                images = [y * (k + 1 == only) for k, y in enumerate(images)]
             w, b = self._backward(theta, images)
             value = math.sqrt(_size(theta) ** 2 + sum(_size(y) ** 2 for y in images))
         return value or 1.0
@@ -152,15 +165,16 @@ class _Pdhg:
         if not self.smooth:
             theta = self._dual_of_loss(at.theta + sigma * ahead, sigma)
         duals = []
-        for block, y, image in zip(self.blocks, at.duals, images, strict=True):
-            q = y + sigma * image
-            duals.append(q - sigma * block.penalty.prox(q / sigma, 1.0 / sigma))
+        for k, block in enumerate(self.blocks):
+            q, scale = at.duals[k] + sigma * images[k], self.scales[k]
+            point = block.penalty.prox(q / (sigma * scale), 1.0 / (sigma * scale**2))
+            duals.append(q - sigma * scale * point)
         return _Point(w, b, theta, tuple(duals))
 
     def _dual_of_loss(self, q: np.ndarray, sigma: float) -> np.ndarray:
         """Proximal step of the conjugate of the weighted loss, by Moreau."""
         c = np.divide(q, sigma * self.root, out=np.zeros_like(q), where=self.root > 0)
-        z = loss_prox(self.datafit, c, sigma)
+        z = loss_prox(self.datafit, c, sigma * self.scale**2)
         return np.where(self.root > 0, q - sigma * self.root * z, 0.0)
 
     def leave_duals(self) -> None:
@@ -169,11 +183,13 @@ class _Pdhg:
         The images to which the duals belong are those of their proximal steps.
         """
         point, last, sigma = self.last, self.seen, self.sigma
-        images = [
-            block.matvec(2.0 * point.w - last.w) + (old - y) / sigma
-            for block, y, old in zip(self.blocks, point.duals, last.duals, strict=True)
-        ]
-        self.terms.leave(list(zip(point.duals, images, strict=True)))
+        left = []
+        for k, block in enumerate(self.blocks):
+            scale, y = self.scales[k], point.duals[k]
+            image = block.matvec(2.0 * point.w - last.w)
+            image = image + (last.duals[k] - y) / (sigma * scale)
+            left.append((scale * y, image))
+        self.terms.leave(left)
 
     # ------------------------------------------------------------------ the iteration
 

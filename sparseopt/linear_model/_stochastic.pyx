@@ -111,9 +111,10 @@ cdef double shrink_steps(double w, double move, int64_t m, const Reg* r) noexcep
         return w - move
     while m > 0:
         if w == 0.0 or (r.positive and w < 0.0):
+            a = w
             w = soft(w - move, t, r.positive) / (1.0 + s)
             m -= 1
-            if w == 0.0:
+            if w == 0.0 and a == 0.0:
                 return 0.0
             continue
         sign = 1.0 if w > 0.0 else -1.0
@@ -146,7 +147,8 @@ cdef double prox_steps(double w, double move, int64_t m, const Reg* r) noexcept 
     if r.kind == NONE:
         return w - m * move
     if r.kind == BOX:  # moves one way until it meets a side
-        return min(max(w - m * move, r.a), r.b)
+        w = prox_one(w - move, r)
+        return prox_one(w - (m - 1) * move, r)
     if r.kind == ELASTIC_NET and m > 3:
         return shrink_steps(w, move, m, r)
     while m > 0:

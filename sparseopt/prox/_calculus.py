@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +13,8 @@ import numpy as np
 from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt._core._params import Interval, Type, check_params, public_name
 from sparseopt.prox._groups import Groups
-from sparseopt.prox._penalties_separable import as_float64
-from sparseopt.prox._penalty import Coordinate, Penalty, rules
+from sparseopt.prox._penalties_sets import slack
+from sparseopt.prox._penalty import Coordinate, Penalty, as_float64, rules
 
 POSITIVE = [Interval(0, None, closed="neither")]
 PENALTY = [Type(Penalty)]
@@ -123,8 +124,8 @@ class Scaled(Wrapped):
     --------
     >>> import numpy as np
     >>> from sparseopt.prox import L0Ball, MCP, Scaled
-    >>> Scaled(MCP(1.0), scale=2.0).value(np.array([0.5]))
-    0.8333333333333333
+    >>> Scaled(MCP(1.0), scale=2.0).value(np.array([1.5]))
+    1.5
     >>> 3.0 * MCP(1.0)
     Scaled(penalty=MCP(lam=1.0), factor=3.0)
     """
@@ -211,7 +212,11 @@ class MoreauConjugate(Penalty):
         _require_convex(type(self), penalty)
 
     def value(self, w: np.ndarray) -> float:
-        return self.penalty.conjugate(w)
+        value = self.penalty.conjugate(w)
+        if value < math.inf:
+            return value
+        # points on the border of the domain, as the prox has them, are inside
+        return self.penalty.conjugate((1.0 - slack(w)) * w)
 
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
@@ -381,7 +386,9 @@ class SeparableSum(Penalty):
     def dual_scale(self, v: np.ndarray) -> float:
         v = np.reshape(v, -1)
         pairs = self._pairs(v)
-        return min((penalty.dual_scale(v[part]) for penalty, part in pairs), default=1.0)
+        return min(
+            (penalty.dual_scale(v[part]) for penalty, part in pairs), default=1.0
+        )
 
     def subdiff_distance(self, w: np.ndarray, grad: np.ndarray) -> np.ndarray:
         w, grad = np.reshape(w, -1), np.reshape(grad, -1)
@@ -404,19 +411,21 @@ class SeparableSum(Penalty):
         Penalty
             The new penalty.
         """
-        return SeparableSum([part.with_lam(lam) for part in self.penalties], self.blocks)
+        return SeparableSum(
+            [part.with_lam(lam) for part in self.penalties], self.blocks
+        )
 
     def critical_lam(self, grad: np.ndarray) -> float:
         grad = np.reshape(grad, -1)
-        pairs = self._pairs(grad)
-        return max((penalty.critical_lam(grad[part]) for penalty, part in pairs))
+        return max(p.critical_lam(grad[part]) for p, part in self._pairs(grad))
 
 
 def _block_indices(owner: type, blocks: Sequence[Any], n: int) -> list[Any]:
     sizes = all(isinstance(b, (int, np.integer)) for b in blocks)
+    parts: list[Any]
     if sizes:
         ends = np.cumsum([0, *blocks])
-        parts = [slice(int(a), int(b)) for a, b in zip(ends, ends[1:], strict=False)]
+        parts = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
     else:
         parts = [b if isinstance(b, slice) else np.asarray(b) for b in blocks]
     counts = np.zeros(n, dtype=np.int64)

@@ -13,9 +13,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sparseopt._core._arrays import as_matrix
 from sparseopt._core._params import Interval, Type, check_params, public_name
 from sparseopt.prox._calculus import PENALTY, POSITIVE, Wrapped, into
-from sparseopt.prox._penalties_separable import as_float64
 from sparseopt.prox._penalties_sets import Indicator
-from sparseopt.prox._penalty import Penalty, nonnegative_array, rules
+from sparseopt.prox._penalty import (
+    Penalty,
+    as_float64,
+    largest_scale,
+    nonnegative_array,
+    rules,
+)
 
 
 class Orthonormal(Wrapped):
@@ -52,8 +57,8 @@ class Orthonormal(Wrapped):
         worst = float(np.abs(off).max())
         if worst > 1e-8:
             raise ValueError(
-                f"The 'matrix' array of {public_name(type(self))} must have orthonormal "
-                f"rows. Got an entry of Q Q' that is off by {worst:.3g}."
+                f"The 'matrix' array of {public_name(type(self))} must have "
+                f"orthonormal rows. Got an entry of Q Q' that is off by {worst:.3g}."
             )
 
     @property
@@ -81,7 +86,7 @@ class Orthonormal(Wrapped):
         image = self.matrix @ v
         if float(np.abs(self._outside(v, image)).max(initial=0.0)) > 0.0:
             return 0.0
-        return self.penalty.dual_scale(image)
+        return largest_scale(self, v, self.penalty.dual_scale(image))
 
     def _outside(self, v: np.ndarray, image: np.ndarray) -> np.ndarray:
         """What of v is orthogonal to the rows; rounding counts as nothing."""
@@ -92,8 +97,11 @@ class Orthonormal(Wrapped):
         return np.where(np.abs(rest) <= size, 0.0, rest)
 
     def subdiff_distance(self, w: np.ndarray, grad: np.ndarray) -> np.ndarray:
-        image = self.matrix @ grad
-        inner = self.penalty.subdiff_distance(self.matrix @ w, image)
+        image, at = self.matrix @ grad, self.matrix @ w
+        # entries that are zero but for the rounding of the product count as zero
+        tiny = 4.0 * np.finfo(w.dtype).eps * float(np.abs(w).max(initial=0.0))
+        at[np.abs(at) <= tiny * math.sqrt(w.shape[0])] = 0.0
+        inner = self.penalty.subdiff_distance(at, image)
         outside = self._outside(as_float64(grad), image)
         return np.append(inner, float(np.linalg.norm(outside)))
 
@@ -270,7 +278,9 @@ class Intersection(Indicator):
                 moved = part.prox(target)
                 fresh = target - moved
                 # the corrections settle later than the point: both have to
-                change = max(change, float(np.abs(fresh - corrections[k]).max(initial=0.0)))
+                change = max(
+                    change, float(np.abs(fresh - corrections[k]).max(initial=0.0))
+                )
                 corrections[k], x = fresh, moved
             if change <= self.tol * size:
                 return into(out, x, w)
@@ -295,6 +305,6 @@ def _check_parts(
         check_params(owner, {name: PENALTY}, {name: part})
         if not part.is_convex:
             raise ValueError(
-                f"The {name!r} parameter of {public_name(owner)} must hold convex ones. "
-                f"Got {part!r}."
+                f"The {name!r} parameter of {public_name(owner)} must hold "
+                f"convex ones. Got {part!r}."
             )

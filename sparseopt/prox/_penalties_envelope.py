@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._params import Interval, public_name
+from sparseopt.prox._engine import envelope_root
+from sparseopt.prox._group_structure import STRUCTURE, GroupStructure
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._ksupport import prox_box_norm, prox_ksupport
-from sparseopt.prox._penalties_group import STRUCTURE, GroupStructure
-from sparseopt.prox._penalties_separable import as_float64
-from sparseopt.prox._penalty import LEVEL, Norm, Penalty, rules
-from sparseopt.prox._root import hyper_root
+from sparseopt.prox._penalty import LEVEL, Norm, Penalty, as_float64, rules
 from sparseopt.prox._wgsef import prox_wgsef
 from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgsef_value
 
@@ -265,7 +264,8 @@ class BoxNorm(Penalty):
         some = size > 0
         if budget <= 0.0:
             return np.full(size.shape, self.lower), math.inf
-        level = hyper_root(size, budget, self.lower, width)
+        root = envelope_root(size, budget, self.lower / width, 1.0)
+        level = math.ldexp(root.t, root.exponent) / width
         if level == 0.0:  # the total allows the upper bound wherever it is of use
             if self.lower == 0.0 and np.count_nonzero(some) >= budget:
                 level = float(size[some].min(initial=math.inf)) / self.upper

@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt._core._params import describe, public_name
-from sparseopt.prox._penalties_separable import SHARE, as_float64
-from sparseopt.prox._penalty import LEVEL, Norm, nonnegative_array, rules
-from sparseopt.prox._pending import (
-    prox_fused_lasso,
-    prox_isotonic,
-    prox_nuclear,
-    prox_slope,
-    prox_tv1d,
+from sparseopt._core._params import Interval, describe, public_name
+from sparseopt.prox._penalty import (
+    LEVEL,
+    SHARE,
+    Norm,
+    as_float64,
+    nonnegative_array,
+    rules,
 )
+from sparseopt.prox._slope import prox_slope
+from sparseopt.prox._spectral import prox_nuclear
+from sparseopt.prox._tv import prox_fused_lasso, prox_isotonic, prox_tv1d
+from sparseopt.prox._tv2d import prox_tv2d
 
 
 class SLOPE(Norm):
@@ -97,8 +100,8 @@ class SLOPE(Norm):
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
     ) -> np.ndarray:
-        levels = step * self.lam * self._levels(w.size)
-        return prox_slope(w, levels, out=out, check_finite=False)
+        levels = self._levels(w.size)
+        return prox_slope(w, levels, step=step * self.lam, out=out, check_finite=False)
 
     def subdiff_distance(self, w: np.ndarray, grad: np.ndarray) -> np.ndarray:
         flat, down = as_float64(w).reshape(-1), -as_float64(grad).reshape(-1)
@@ -106,18 +109,20 @@ class SLOPE(Norm):
         order = np.argsort(-size, kind="stable")
         levels = self.lam * self._levels(size.shape[0])
         # entries of equal magnitude share the levels of their ranks
-        starts = np.flatnonzero(np.diff(size[order], prepend=math.inf))
-        total = 0.0
-        for part, level in zip(
-            np.split(order, starts[1:]), np.split(levels, starts[1:]), strict=True
-        ):
-            if not size[part[:1]].any():
-                rest = prox_slope(down[part], level, check_finite=False)
+        size, down = size[order], down[order]
+        toward = np.where(size > 0, down * np.sign(flat[order]), np.abs(down))
+        starts = np.flatnonzero(np.diff(size, prepend=math.inf))
+        counts = np.diff(starts, append=size.shape[0])
+        alone = starts[(counts == 1) & (size[starts] > 0)]
+        total = float(np.sum((toward[alone] - levels[alone]) ** 2))
+        others = (counts > 1) | (size[starts] == 0)
+        for start, count in zip(starts[others], counts[others], strict=True):
+            part = slice(start, start + count)
+            if size[start] == 0.0:
+                rest = prox_slope(toward[part], levels[part], check_finite=False)
             else:
-                toward = np.sort(down[part] * np.sign(flat[part]))[::-1]
-                rest = prox_isotonic(
-                    toward - level, increasing=False, check_finite=False
-                )
+                ranked = np.sort(toward[part])[::-1] - levels[part]
+                rest = prox_isotonic(ranked, increasing=False, check_finite=False)
             total += float(rest @ rest)
         return np.array([math.sqrt(total)])
 
@@ -253,6 +258,12 @@ class FusedLasso(Norm):
             return TV1D().dual_norm(v)
         return super().dual_norm(v)
 
+    def conjugate(self, v: np.ndarray) -> float:
+        if self.l1_ratio == 0.0 or np.isnan(v).any():
+            return super().conjugate(v)
+        # the dual ball is what the prox takes to zero
+        return math.inf if np.any(self.prox(as_float64(v))) else 0.0
+
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
     ) -> np.ndarray:
@@ -269,6 +280,61 @@ class FusedLasso(Norm):
         shrunk = np.maximum(np.abs(rest) - l1, 0.0)
         rest = np.where(flat == 0, shrunk, rest)
         return np.array([float(np.linalg.norm(rest))])
+
+
+class TV2D(Norm):
+    """Anisotropic total variation of an image.
+
+    ``lam`` times the sum of the magnitudes of all differences between neighbours in
+    rows and in columns.
+
+    Parameters
+    ----------
+    lam : float, default=1.0
+        Strength, not negative.
+    tol : float, default=1e-12
+        Relative duality gap to which the prox is computed.
+
+    References
+    ----------
+    .. [1] A. Chambolle, "An algorithm for total variation minimization and
+       applications", JMIV, 2004.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.prox import TV2D
+    >>> TV2D(1.0).value(np.array([[0.0, 1.0], [0.0, 3.0]]))
+    6.0
+    """
+
+    _rules = rules(lam=LEVEL, tol=[Interval(0, 1, closed="neither")])
+
+    def __init__(self, lam: float = 1.0, *, tol: float = 1e-12) -> None:
+        self.lam, self.tol = lam, tol
+        self._check()
+
+    def norm(self, w: np.ndarray) -> float:
+        w = as_float64(w)
+        return float(sum(np.abs(np.diff(w, axis=axis)).sum() for axis in (0, 1)))
+
+    def dual_norm(self, v: np.ndarray) -> float:
+        raise NotImplementedError("TV2D has no known conjugate")
+
+    def prox(
+        self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        return prox_tv2d(
+            w,
+            step * self.lam,
+            tol=self.tol,
+            max_iter=10_000,
+            out=out,
+            check_finite=False,
+        )
+
+    def critical_lam(self, grad: np.ndarray) -> float:
+        raise NotImplementedError("TV2D has no known conjugate")
 
 
 class Nuclear(Norm):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparseopt import prox as p
@@ -173,6 +173,7 @@ def test_prox_is_optimal(case, step):
             continue
         w = penalty.prox(x, step)
         assert w.shape == x.shape and w.dtype == x.dtype
+        w[np.abs(w) < 1e-14] = 0.0  # subgradients jump between rounding and zero
         distance = penalty.subdiff_distance(w, (w - x) / step)
         assert distance.ndim in (1, w.ndim)
         assert distance.max(initial=0.0) <= case.tol
@@ -326,6 +327,7 @@ def test_nan_ends(case):
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.penalty.sign_invariant], ids=repr
 )
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_sign_invariance(case, seed):
     x = point(case.shape, seed, case.scale)
