@@ -259,7 +259,7 @@ def test_large_means_cost_no_digits():
     assert shifted.objective == pytest.approx(plain.objective, rel=1e-6)
 
 
-@pytest.mark.parametrize("scale", [1e-200, 1e-20, 1e20, 1e200])
+@pytest.mark.parametrize("scale", [1e-140, 1e-20, 1e20, 1e140])
 def test_scale_of_the_features_does_not_matter(scale):
     X, y = problem(4)
     plain = best_subset(LeastSquares(X, y, fit_intercept=True), 4)
