@@ -27,6 +27,7 @@ from sparseopt.prox import (
 
 _DEPTH = 5  # of the extrapolation
 _EPOCHS = 200  # between two looks at the whole problem
+_IDLE = 10  # rounds in which the objective does not fall
 _INNER = 0.03  # share of the violation that is left on a working set
 _SMALLEST = 100  # features that are always worked on together
 _FLAT = 1e-4  # least curvature of a sample
@@ -81,7 +82,7 @@ def row_penalty(penalty: Any, p: int) -> Row | None:
 def solve(run: Run) -> Status:
     """Descend on working sets until the certificate holds."""
     state = _State(run)
-    size, best = _SMALLEST, np.inf
+    size, best, idle = _SMALLEST, np.inf, 0
     while True:
         run.record()
         state.take()
@@ -90,13 +91,14 @@ def solve(run: Run) -> Status:
         used = np.any(run.w != 0, axis=1)
         size = max(size, 2 * int(np.count_nonzero(used)))
         cols = _working_set(score, used, size)
-        objective = run.certificate.objective if run.certificate else np.inf
         state.descend(cols, _INNER * float(score.max()))
         run.set_point(state.w.copy(), intercept=state.b.copy())
+        # values stop falling before slopes do
         now = run.objective()
-        if not now < objective and not now < best:
-            return Status.PRECISION
+        idle = 0 if now < best else idle + 1
         best = min(best, now)
+        if idle > _IDLE:
+            return Status.PRECISION
 
 
 def _working_set(score: np.ndarray, used: np.ndarray, size: int) -> np.ndarray:
@@ -112,11 +114,12 @@ class _State:
 
     def __init__(self, run: Run) -> None:
         self.run, self.design = run, run.design
+        self.datafit: Any = run.datafit
         row = row_penalty(run.penalty, run.design.p)
         assert row is not None
         X = run.design.X
         self.sparse = run.design.kind == "sparse"
-        self.X = X if self.sparse else np.asfortranarray(X)
+        self.X: Any = X if self.sparse else np.asfortranarray(X)
         self.w, self.b = run.w.copy(), np.array(run.intercept, dtype=np.float64)
         self.z = run.z.copy()
         arrays = {
@@ -144,7 +147,7 @@ class _State:
         half.  It changes with the steps: where the objective rises, the factor does
         too, until the bound is that of all points.
         """
-        p = self.run.datafit.probabilities(self.z)
+        p = self.datafit.probabilities(self.z)
         steep = self.safety * np.maximum(2.0 * (p * (1.0 - p)).max(axis=1), _FLAT)
         steep = self.run.datafit.s * np.minimum(steep, 0.5)
         np.minimum(self.design.square_norms(steep), self.bound, out=self.curvature)

@@ -89,7 +89,8 @@ def _form(penalty: Any, datafit: Datafit) -> Form | None:
         numbers = (0.0, 0.0, params[0], params[1])
     else:
         return None
-    return Form(kind, tuple(map(float, numbers)), weights.ravel(), bool(positive))
+    a, b, c, d = map(float, numbers)
+    return Form(kind, (a, b, c, d), weights.ravel(), bool(positive))
 
 
 class _Samples:
@@ -104,7 +105,7 @@ class _Samples:
         datafit = run.datafit
         X = datafit.design.X
         self.sparse = datafit.design.kind == "sparse"
-        self.X = X.tocsr() if self.sparse else np.ascontiguousarray(X)
+        self.X: Any = X.tocsr() if self.sparse else np.ascontiguousarray(X)
         self.s, self.n = datafit.s, datafit.design.n
         self.y = np.ascontiguousarray(datafit.y.reshape(self.n, -1))
         if self.sparse:
