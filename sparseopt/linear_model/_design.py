@@ -13,6 +13,8 @@ from sparseopt.linear_model import _kernels
 
 # Entries of X that are copied at once.
 _BLOCK = 1 << 22
+# Largest magnitudes whose squares, summed, are normal numbers.
+_RANGE = 1e-145, 1e145
 
 
 class Design:
@@ -164,9 +166,28 @@ def _column_sums(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     return np.diff(total[indptr])
 
 
+def _check_range(array: np.ndarray, name: str) -> None:
+    """Entries are finite, and their squares neither overflow nor vanish."""
+    if array.dtype == np.float64 and array.flags.forc:
+        flat = array.reshape(-1, order="A")
+        with np.errstate(over="ignore"):
+            square = float(flat @ flat)
+        if _RANGE[0] ** 2 * flat.size < square < _RANGE[1] ** 2:
+            return
+    top = max(float(array.max()), -float(array.min()))
+    if not top < np.inf:  # NaN too
+        check_finite(array, name)
+    least, most = _RANGE
+    if top and not least < top < most:
+        raise ValueError(
+            f"The {name!r} array must have a largest magnitude in [{least}, {most}], "
+            f"or squares are lost. Got {top:.3g}; rescale it."
+        )
+
+
 def _as_dense(X: Any, name: str) -> np.ndarray:
     array = as_floats(X, name, ndim=2)
-    check_finite(array, name)
+    _check_range(array, name)
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         array = np.asfortranarray(array)
     return array
@@ -180,7 +201,8 @@ def _as_csc(X: Any, name: str) -> Any:
     )
     if 0 in X.shape:
         raise ValueError(f"The {name!r} matrix must not be empty. Got shape {X.shape}.")
-    check_finite(data, name)
+    if data.size:
+        _check_range(data, name)
     matrix = sparse.csc_array(X).astype(data.dtype, copy=False)
     if not matrix.has_sorted_indices or not matrix.has_canonical_format:
         matrix = matrix.copy()

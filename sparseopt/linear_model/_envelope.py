@@ -1,9 +1,10 @@
 """Losses with the group sparse envelope: working sets, safe screening, exact faces.
 
-The minimiser lives on the groups with the largest dual scores: those with
-``||X_j' theta|| / sqrt(d_j)`` at the dual optimum above the k-th largest are whole, those
-level with it shared, those below zero.  So the problem is solved on a working set of
-high scores, which grows until the duality gap of the whole problem is small.
+The minimiser lives on the groups with the largest dual scores
+``||X_j' theta|| / sqrt(d_j)``: at the dual optimum those above the k-th largest are
+whole, those level with it shared, those below zero.  So the problem is solved on a
+working set of high scores, which grows until the duality gap of the whole problem is
+small.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from scipy import sparse
 
 from sparseopt._core._status import Status
 from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._envelope_debias import solve_debiased
 from sparseopt.linear_model._envelope_part import Envelope, Part
 from sparseopt.linear_model._run import Run
-from sparseopt.prox import Groups, Penalty, wgsef_subgradient
+from sparseopt.prox import WGSEF, Penalty, wgsef_subgradient
 
 _LEAST_SET = 60  # coordinates in the first working set
 _STEPS = 2000  # gradient steps on one working set
@@ -28,8 +30,8 @@ _PATIENCE = 6  # rounds on all groups without progress
 
 def unfit(datafit: Datafit, penalty: Penalty) -> str | None:
     """Reason why `solve_envelope` cannot solve a problem."""
-    if type(penalty).__name__ != "WGSEF" or not penalty.is_convex:
-        return "the penalty is not a WGSEF without debias"
+    if not isinstance(penalty, WGSEF) or penalty.lam == 0.0 or penalty.rows:
+        return "the penalty is not a WGSEF with a positive lam, of a vector"
     if not math.isfinite(datafit.curvature) or datafit.n_outputs:
         return "the loss has no bounded curvature, or several outputs"
     if datafit.design.kind == "operator":
@@ -38,12 +40,18 @@ def unfit(datafit: Datafit, penalty: Penalty) -> str | None:
 
 
 def solve_envelope(run: Run) -> Status:
-    """Minimise F plus a multiple of the envelope on growing working sets."""
+    """Minimise F plus a multiple of the envelope on growing working sets.
+
+    With a debiased envelope by proximal gradients.
+    """
+    if not run.penalty.is_convex:
+        return solve_debiased(run)
     problem = _Problem(run)
     size, idle, best = problem.first_size(), 0, math.inf
     while True:
         theta = run.datafit.gradient(run.z)
         grad = run.design.rmatvec(theta).astype(np.float64)
+        problem.bound(theta)
         run.record(grad)
         gap = run.certificate.gap if run.certificate is not None else None
         gap = math.inf if gap is None else gap
@@ -51,7 +59,9 @@ def solve_envelope(run: Run) -> Status:
         chosen = problem.choose(grad, size)
         whole = chosen.size == np.count_nonzero(problem.alive)
         goal = run.tol * run.scale
-        solved = problem.solve_on(chosen, max(0.3 * goal, 0.0 if whole else _INNER * gap))
+        solved = problem.solve_on(
+            chosen, max(0.3 * goal, 0.0 if whole else _INNER * gap)
+        )
         idle = idle + 1 if gap > 0.5 * best else 0
         best = min(best, gap)
         if whole and (idle >= _PATIENCE or (solved and idle >= 2)):
@@ -84,7 +94,10 @@ class _Problem:
         self.mean = (
             self.design.rmatvec(s).astype(np.float64) if self.centred else np.zeros(0)
         )
-        squares = self.design.square_norms(datafit.s)
+        with np.errstate(over="ignore"):
+            squares = self.design.square_norms(datafit.s)
+        if not np.isfinite(squares).all():
+            raise ValueError("The squares of 'X' overflow. Scale the features.")
         if self.centred:
             # rounding may only enlarge the bound
             squares = squares * (1.0 + 1e-12) - self.mean**2
@@ -100,10 +113,37 @@ class _Problem:
         """Groups that are not zero."""
         return int(np.count_nonzero(self.groups.norms(self.run.w)))
 
+    def bound(self, theta: np.ndarray) -> None:
+        """Tell the run of a dual point where free coefficients bind it.
+
+        Their columns have to be orthogonal to it, which no rounded residual is.
+        """
+        if not self.free.size:
+            return
+        run, datafit = self.run, self.run.datafit
+        B = self._columns(self.free)
+        if self.centred:
+            B = np.hstack([B, np.ones((B.shape[0], 1))])
+        # the nearest point in the metric of the quadratic loss keeps its support
+        s = datafit.s
+        correction = np.linalg.lstsq(
+            np.sqrt(s)[:, None] * B, _over(theta, s), rcond=None
+        )[0]
+        point = theta - s * (B @ correction)
+        grad = self.design.rmatvec(point).astype(np.float64)
+        grad[self.free] = 0.0
+        conjugate, scale = self.envelope.conjugate(grad), 1.0
+        if datafit.is_quadratic:
+            square = float(_over(point, s) @ _over(point, s)) + 2.0 * conjugate
+            scale = max(0.0, -float(point @ datafit.y) / square) if square > 0 else 1.0
+        value = -datafit.conjugate(scale * point) - scale**2 * conjugate
+        if value > run.best_dual[0] or run.best_dual[1] is None:
+            run.best_dual = value, scale * point
+
     def screen(self, theta: np.ndarray, grad: np.ndarray, gap: float) -> None:
         """Give up groups that are zero at the optimum, by the dual point of the run."""
         run = self.run
-        value, dual = run.best_dual
+        dual = run.best_dual[1]
         if dual is None or not math.isfinite(gap) or not theta.any():
             return
         scale = float(dual @ theta) / float(theta @ theta)
@@ -170,9 +210,16 @@ class _Problem:
         return shares(self.envelope, w)
 
 
+def _over(theta: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """``theta / sqrt(s)``, 0 where a sample has no weight."""
+    return np.divide(theta, np.sqrt(s), out=np.zeros_like(theta), where=s > 0.0)
+
+
 def shares(envelope: Envelope, w: np.ndarray) -> np.ndarray:
     """The u in [0, 1] of each group for which the envelope takes its value at w."""
-    slope = wgsef_subgradient(w, envelope.k, groups=envelope.groups, weights=envelope.weights)
+    slope = wgsef_subgradient(
+        w, envelope.k, groups=envelope.groups, weights=envelope.weights
+    )
     norms, slopes = envelope.groups.norms(w), envelope.groups.norms(slope)
     inside = norms > 0.0
     u = np.zeros(envelope.groups.m)
@@ -197,7 +244,6 @@ def screen(
 
 def envelope_of(penalty: Any, n: int) -> Envelope:
     """Parameters of a WGSEF penalty for n coefficients."""
-    groups = Groups.of(penalty.group_spec, n)
-    d = groups.weights(penalty.weights)
-    d = np.ones(groups.m) if d is None else d
-    return Envelope.of(int(penalty.k), float(penalty.lam), groups, d)
+    parts = penalty.parts((n,))
+    d = np.ones(parts.groups.m) if parts.weights is None else parts.weights
+    return Envelope.of(int(penalty.k), float(penalty.lam), parts.groups, d)

@@ -1,15 +1,15 @@
-"""The envelope problem on some of the groups: accelerated gradients, Newton on the face.
+"""The envelope problem on some groups: accelerated gradients, Newton on the face.
 
-Where it is known which groups have a share of 1, which a share below and which are zero,
-the envelope is smooth in the groups that are left: half a ridge on the whole ones, half
-the square of a sum of norms on the others.  Proximal gradient steps find that face, and
-Newton's method solves on it.
+Where it is known which groups have a share of 1, which a share below and which are
+zero, the envelope is smooth in the groups that are left: half a ridge on the whole
+ones, half the square of a sum of norms on the others.  Proximal gradient steps find
+that face, and Newton's method solves on it.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import linalg
@@ -20,8 +20,9 @@ from sparseopt.prox import Groups, prox_wgsef, wgsef_conjugate, wgsef_value
 _POWER = 30  # power iterations for the step
 _TRY_NEWTON = 10  # gradient steps between attempts on the face
 _NEWTON = 25  # Newton steps in a row
-_CHECK = 50  # gradient steps between gaps
+_CHECK = 80  # gradient steps between gaps and attempts, at most
 _HALVINGS = 8  # of a Newton step
+_DAMPED = 2  # shortened Newton steps after which gradients are better
 _FLAT = 1e-13  # ridge on the Newton matrix, relative to its trace
 
 
@@ -110,12 +111,14 @@ class Part:
             self.const = A.T @ datafit.gradient(np.zeros(A.shape[0]) + offset)
         self.u = np.zeros(envelope.groups.m)
         self.n_steps = 0
+        self.damping = 1.0
         self.dual = -math.inf
         self.L = self._curvature()
         self.move(x)
 
     def _curvature(self) -> float:
         """Largest curvature of F, a little more than estimated."""
+        v: Any
         v = np.random.default_rng(0).standard_normal(self.A.shape[1])
         value = 0.0
         for _ in range(_POWER):
@@ -193,6 +196,7 @@ class Part:
             return True
         x, y, t = self.x, self.x, 1.0
         gx = gy = self.gradient(x, self.z)
+        wait = due = _TRY_NEWTON
         for step in range(1, max_steps + 1):
             new = self.prox(y - gy / self.L)
             g = self.gradient(new)
@@ -211,10 +215,12 @@ class Part:
             if self.gram is None and not self.datafit.is_quadratic:
                 gy = self.gradient(y)
             x, gx = new, g
-            if step % _TRY_NEWTON == 0:
+            if step >= due:
                 self.move(x)
-                if self._newton(tol) or (step % _CHECK == 0 and self.gap() <= tol):
+                if self._newton(tol) or self.gap() <= tol:
                     return True
+                wait = min(2 * wait, _CHECK)
+                due = step + wait
                 if expired():
                     break
                 if self.x is not x:
@@ -225,6 +231,7 @@ class Part:
 
     def _newton(self, tol: float) -> bool:
         """Steps on the face of the point while they help; whether the gap is small."""
+        damped = 0
         for _ in range(_NEWTON):
             grad = self.gradient(self.x, self.z)
             start = self.prox(self.x - grad / self.L, info=True)
@@ -232,6 +239,7 @@ class Part:
             if found is None:
                 return False
             self.n_steps += 1
+            damped += self.damping < 1.0
             fall = self.value - found[2]
             if fall >= -1e-15 * abs(self.value):
                 self.x, self.z, self.value = found
@@ -239,6 +247,8 @@ class Part:
                 return self.gap() <= tol
             if self.gap() <= tol:
                 return True
+            if damped > _DAMPED:
+                return False
         return False
 
     def _face_step(self, x: np.ndarray) -> tuple | None:
@@ -299,16 +309,16 @@ class Part:
         x itself if there is none.
         """
         inside = np.flatnonzero(shared) if self.envelope.groups.size == 1 else None
-        length = 1.0
+        self.damping = 1.0
         for _ in range(_HALVINGS):
             new = x.copy()
-            new[support] += length * step
+            new[support] += self.damping * step
             if inside is not None:
                 new[inside[new[inside] * x[inside] < 0.0]] = 0.0
             found = self.evaluate(new)
             if found[2] < self.value:
                 return found
-            length *= 0.5
+            self.damping *= 0.5
         return self.evaluate(x)
 
 

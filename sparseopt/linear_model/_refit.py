@@ -36,9 +36,7 @@ class Fit(NamedTuple):
     objective: float
 
 
-def refit(
-    datafit: Datafit, at: np.ndarray, ridge: np.ndarray | float = 0.0
-) -> Fit:
+def refit(datafit: Datafit, at: np.ndarray, ridge: np.ndarray | float = 0.0) -> Fit:
     """Minimise ``F + sum_j ridge_j w_j^2 / 2`` over the coefficients of features `at`.
 
     `ridge` is a number, or one for each of them.
@@ -46,12 +44,16 @@ def refit(
     A = datafit.design.X[:, at]
     A = np.asarray(A.toarray() if sparse.issparse(A) else A, dtype=np.float64)
     weight = np.broadcast_to(np.asarray(ridge, dtype=np.float64), at.size)
+    # powers of two change no digits; squares of what is left do not overflow
+    unit = np.exp2(np.frexp(np.abs(A).max(axis=0, initial=0.0))[1].astype(np.float64))
+    A = A / unit
     mean = datafit.s @ A if datafit.fit_intercept else np.zeros(at.size)
     A = A - mean
     solve = _least_squares if datafit.is_quadratic else _newton
+    weight = weight / unit / unit
     coef, level = solve(datafit, A, weight)
     w = np.zeros(datafit.design.p)
-    w[at] = coef
+    w[at] = coef / unit
     z = A @ coef + level
     objective = datafit.value(z) + 0.5 * float(weight @ coef**2)
     return Fit(w, float(level - mean @ coef), z, objective)

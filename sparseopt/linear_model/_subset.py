@@ -25,9 +25,12 @@ from sparseopt.linear_model._subset_kernels import (
 
 # Falls of the loss below this share of the total are rounding.
 RTOL = 1e-10
-_POOL, _GROWTH = 500, 200  # columns in the pool at the start, and more at a time
+_POOL, _SHARE = 500, 25  # columns in the pool at the start, and for each group
+_GROWTH = 200  # more of them at a time
 _ROUNDS = 25
-_PATIENCE, _TENURE = 100, 7
+_PATIENCE = 100
+_TENURES = (7, 3)
+_RESTARTS = 4
 _DESCENT = 10_000
 _DEPENDENT = 1e-10
 _NONE = np.zeros(0, dtype=np.int64)
@@ -73,7 +76,7 @@ class Pool:
     def __init__(self, columns: Columns, tol: float = RTOL) -> None:
         self.columns, self.tol, n = columns, tol, columns.design.n
         self.members = np.zeros(0, dtype=np.int64)
-        self.place = np.full(columns.blocks.count, -1, dtype=np.int64)
+        self.place = np.full(columns.blocks.n_blocks, -1, dtype=np.int64)
         self.positions = np.zeros(0, dtype=np.int64)
         self.Z = np.zeros((n, 0), order="F")
         self.G = np.zeros((0, 0))
@@ -106,27 +109,33 @@ class Pool:
         blocks: np.ndarray,
         size: int,
         *,
+        extra: int = 0,
         patience: int = 0,
+        tenure: int = 0,
         max_steps: int = _DESCENT,
     ) -> tuple[np.ndarray, float]:
         """Grow a subset to `size` groups and improve it; the subset and its loss.
 
+        With `extra` it first grows by so many more and gives up the least of them.
         Free blocks come on top of the groups.
         """
         n_groups = self.columns.blocks.n_groups
-        free = np.arange(n_groups, self.columns.blocks.count)
+        free = np.arange(n_groups, self.columns.blocks.n_blocks)
         start = self.place[np.concatenate([free, blocks[blocks < n_groups]])]
-        active = np.zeros(free.size + size, dtype=np.int64)
+        active = np.zeros(free.size + size + extra, dtype=np.int64)
         active[: start.size] = start
         q, m = self.members.size, self.positions.size
+        # in small problems bars must leave a choice
+        tenure = max(0, min(tenure, (q - active.size) // 3))
         n_work, n_marks = work_sizes(m, q, self.columns.blocks.width, active.size)
         count, steps, rss = exchange(
             self.G, self.c, self.columns.total, self.ptr, self.block, active,
-            start.size, free.size, self.tol, patience, _TENURE, max_steps,
-            np.empty(n_work), np.empty(n_marks, dtype=np.int64),
+            start.size, free.size, free.size + size, self.tol, patience, tenure,
+            max_steps, np.empty(n_work), np.empty(n_marks, dtype=np.int64),
         )  # fmt: skip
         self.n_steps += steps
-        return self.members[active[:count]], float(rss)
+        # below zero is rounding: the subset explains everything
+        return self.members[active[:count]], max(0.0, float(rss))
 
     def gains(self, subset: np.ndarray) -> np.ndarray:
         """Largest fall of the loss by an exchange, for every block of the problem."""
@@ -143,13 +152,13 @@ class Pool:
         for r in range(b.width):
             partner = np.minimum(b.ptr[b.block] + r, columns.c.size - 1)
             S[:, r] -= np.einsum("aj,aj->j", H, V if b.width == 1 else V[:, partner])
-        least = np.full(b.count, _DEPENDENT)
+        least = np.full(b.n_blocks, _DEPENDENT)
         if b.width == 1:
             least[columns.scale == 0.0] = np.inf
         least[subset] = np.inf
         least[b.n_groups :] = np.inf
-        gains = np.empty(b.count)
-        n_work = work_sizes(columns.c.size, b.count, b.width, 0)[0]
+        gains = np.empty(b.n_blocks)
+        n_work = work_sizes(columns.c.size, b.n_blocks, b.width, 0)[0]
         exchange_gains(
             V, M, coef, columns.c - coef @ H, S, least, b.ptr, b.block, at,
             subset[subset < b.n_groups], np.empty(n_work), gains,
@@ -160,6 +169,12 @@ class Pool:
 def _inverse(G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inverse of the Gram matrix of the independent columns, and which they are."""
     inside = np.ones(G.shape[0], dtype=bool)
+    try:
+        L = np.linalg.cholesky(G)
+        if np.all(np.diag(L) ** 2 > _DEPENDENT * np.diag(G)):
+            return np.ascontiguousarray(np.linalg.inv(G)), inside
+    except np.linalg.LinAlgError:
+        pass
     L = np.zeros_like(G)
     for i in range(G.shape[0]):
         row = L[i, :i]
@@ -187,7 +202,7 @@ def search(
     *,
     starts: Iterable[np.ndarray] = (),
     grow: bool = True,
-    patience: int = _PATIENCE,
+    patience: int | None = None,
     max_steps: int = _DESCENT,
     max_scans: int = _ROUNDS,
     tol: float = RTOL,
@@ -201,9 +216,12 @@ def search(
     search; `found` then holds the best subset.
     """
     b, found = columns.blocks, found or Found()
-    pool = Pool(columns, tol)
-    pool.add(np.arange(b.n_groups, b.count))
-    pool.add(top(b.sums(columns.c**2)[: b.n_groups], max(_POOL // b.width, 2 * k)))
+    if patience is None:  # a step costs more with groups
+        patience = max(_PATIENCE // b.width, 20)
+    # the seed is fixed: the search is the same in every run
+    pool, rng = Pool(columns, tol), np.random.default_rng(0)
+    pool.add(np.arange(b.n_groups, b.n_blocks))
+    pool.add(top(b.sums(columns.c**2)[: b.n_groups], _pool_size(k, b.width)))
     subsets = [np.asarray(start, dtype=np.int64)[:k] for start in starts]
     for start in subsets:
         pool.add(start)
@@ -219,13 +237,13 @@ def search(
             found.is_local = not found.blocks.size
             return found
         gains = pool.gains(best)[: b.n_groups]
-        found.gain = max(0.0, float(gains.max()))
+        found.gain = min(found.rss, max(0.0, float(gains.max())))
         found.n_scans += 1
         # a pool where no exchange helps, and none of the whole design: local
         found.is_local = found.gain <= least and max_steps == _DESCENT
         record(found)
         pool.add(top(gains, max(_GROWTH // b.width, k)))
-        better = _descend(pool, best, k, grow, patience, max_steps)
+        better = _descend(pool, best, k, grow, patience, max_steps, rng)
         if not better[1] < found.rss - least:
             found.n_steps = pool.n_steps
             return found
@@ -233,13 +251,43 @@ def search(
         found.is_local = False
 
 
-def _descend(pool, best, k, grow, patience, max_steps):
-    """Best subset that a larger pool gives, from the old one, from none, by a walk."""
+def _pool_size(k: int, width: int) -> int:
+    """Blocks in the first pool."""
+    return max(min(_POOL, max(4, k) * _SHARE) // width, 2 * k)
+
+
+def _descend(pool, best, k, grow, patience, max_steps, rng):
+    """Best subset that a larger pool gives: from the old one, from none, by walks."""
     tried = [pool.exchange(best, k, max_steps=max_steps)]
     if grow and max_steps == _DESCENT:
         tried.append(pool.exchange(_NONE, k))
+        tried.append(pool.exchange(_NONE, k, extra=_room(pool, k)))
     if patience:
-        start = min(tried, key=lambda item: item[1])[0]
-        walk = pool.exchange(start, k, patience=patience)[0]
-        tried.append(pool.exchange(walk, k))
-    return min(tried, key=lambda item: item[1])
+        for start in _restarts(pool, min(tried, key=_loss)[0], k, rng):
+            tried.append(pool.exchange(start, k))
+        for tenure in _TENURES:
+            start = min(tried, key=_loss)[0]
+            walk = pool.exchange(start, k, patience=patience, tenure=tenure)[0]
+            tried.append(pool.exchange(walk, k))
+    return min(tried, key=_loss)
+
+
+def _loss(item: tuple[np.ndarray, float]) -> float:
+    return item[1]
+
+
+def _room(pool: Pool, k: int) -> int:
+    """Blocks that forward steps may take beyond k."""
+    b = pool.columns.blocks
+    samples = pool.columns.design.n // (2 * b.width) - k
+    return max(0, min(k, samples, pool.members.size - (b.n_blocks - b.n_groups) - k))
+
+
+def _restarts(pool, best, k, rng):
+    """Random halves of a subset, to be completed, and random subsets of the pool."""
+    n_groups = pool.columns.blocks.n_groups
+    best = np.sort(best[best < n_groups])
+    others = pool.members[pool.members < n_groups][: 4 * k + 8]
+    for _ in range(_RESTARTS):
+        yield rng.permutation(best)[: best.size // 2]
+        yield rng.permutation(others)[:k]

@@ -15,6 +15,7 @@ _CANCELLED = 1e-5
 # A centred column below this share of its raw square is constant.
 _CONSTANT = 1e-24
 _CHUNK = 64
+_SMALL = 1e-15
 
 
 class Blocks(NamedTuple):
@@ -48,7 +49,7 @@ class Blocks(NamedTuple):
         return cls(order, ptr, block, groups.m)
 
     @property
-    def count(self) -> int:
+    def n_blocks(self) -> int:
         """Number of blocks."""
         return self.ptr.size - 1
 
@@ -72,9 +73,21 @@ class Blocks(NamedTuple):
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Sum over each block of a value for each position."""
-        if self.count == values.size:
+        if self.n_blocks == values.size:
             return values
         return np.add.reduceat(values, self.ptr[:-1])
+
+
+def in_range(design: Design) -> tuple[Design, float]:
+    """The design times a power of two with which its squares are kept, and that."""
+    if design.kind == "operator":
+        return design, 1.0
+    X = design.X.data if sparse.issparse(design.X) else design.X
+    top = max(float(X.max(initial=0.0)), -float(X.min(initial=0.0)))
+    if top == 0.0 or _SMALL < top < 1.0 / _SMALL:
+        return design, 1.0
+    unit = 2.0 ** -np.frexp(top)[1]
+    return Design(design.X * unit), unit
 
 
 class Columns:
@@ -165,7 +178,7 @@ class Columns:
     def gram(
         self, left: np.ndarray, Z: np.ndarray, right: np.ndarray, Y: np.ndarray
     ) -> np.ndarray:
-        """Products of columns Z at positions `left` with Y at `right`, and the ridge."""
+        """Products of columns Z, at `left`, with Y, at `right`, and the ridge."""
         G = Z.T @ Y
         if self.ridge.any():
             same = left[:, None] == right
@@ -197,8 +210,8 @@ class Columns:
             return (self.scale > 0.0).astype(np.float64)[:, None]
         out = np.zeros((self.design.p, b.width))
         step = max(1, _CHUNK // b.width)
-        for start in range(0, b.count, step):
-            blocks = np.arange(start, min(start + step, b.count))
+        for start in range(0, b.n_blocks, step):
+            blocks = np.arange(start, min(start + step, b.n_blocks))
             at = b.positions(blocks)
             Z = self.dense(at)
             G = self.gram(at, Z, at, Z)

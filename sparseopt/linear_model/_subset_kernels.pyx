@@ -8,9 +8,19 @@ from libc.limits cimport LLONG_MAX
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
+from ._exchange cimport so_exchange_table, so_exchanges
 from ._tableau cimport (
     REFRESH, Tableau, block_gain, clear, dependent, enter, leave, lift, scan_one,
 )
+
+cdef const so_exchange_table* LOOPS = so_exchanges(2)
+
+
+def set_simd_level(int level):
+    """Use the loops of this instruction-set level or the best below it; returns its name."""
+    global LOOPS
+    LOOPS = so_exchanges(level)
+    return LOOPS.name.decode()
 
 
 cdef double best_entry(
@@ -73,18 +83,44 @@ cdef void forbid(
 
 cdef int64_t grow(
     Tableau* t, int64_t* active, int64_t k, int64_t size, const int64_t* barred,
-    double* ok, double* tb,
+    double* ok, double* tb, double least,
 ) noexcept nogil:
     """Forward steps until `size` blocks are active; the number that are."""
     cdef int64_t j
     while k < size:
         forbid(t, active, k, barred, 0, ok)
-        best_entry(t, -1, -1, ok, tb, &j)
-        if j < 0:
+        # a subset that explains everything is large enough
+        if not best_entry(t, -1, -1, ok, tb, &j) > least or j < 0:
             break
         enter(t, j)
         active[k] = j
         k += 1
+    return k
+
+
+cdef int64_t shrink(
+    Tableau* t, int64_t* active, int64_t k, int64_t size, int64_t fixed, double* tb,
+) noexcept nogil:
+    """Backward steps until `size` blocks are active; the number that are."""
+    cdef int64_t a, place, slot, rows
+    cdef double loss, least
+    while k > size:
+        least = INFINITY
+        place = k - 1
+        for a in range(fixed, k):
+            if t.w > 1:
+                loss = lift(t, active[a], tb, &rows)
+            else:
+                slot = find_slot(t, active[a])
+                loss = 0.0
+                if slot >= 0:
+                    loss = t.b[slot] * t.b[slot] / t.M[slot * t.cap + slot]
+            if loss < least:
+                least = loss
+                place = a
+        leave(t, active[place])
+        k -= 1
+        active[place] = active[k]
     return k
 
 
@@ -106,6 +142,7 @@ cdef int walk(
     """
     cdef int64_t a, j, _step, place, enters, slot
     cdef double gain, top
+    cdef int64_t hold = min(tenure // 2, k // 3)
     for _step in range(steps):
         if t.sweeps > REFRESH:
             rebuild(t, active, k)
@@ -128,8 +165,9 @@ cdef int walk(
         leave(t, active[place])
         enter(t, enters)
         at.step += 1
-        barred[active[place]] = at.step + tenure
-        held[enters] = at.step + tenure // 2
+        if patience:
+            barred[active[place]] = at.step + tenure
+            held[enters] = at.step + hold
         active[place] = enters
         at.idle += 1
         if t.rss < at.lowest - least:
@@ -138,6 +176,8 @@ cdef int walk(
             for a in range(k):
                 best[a] = active[a]
         elif patience and at.idle >= patience:
+            return 0
+        if t.rss <= least:  # what is left is rounding
             return 0
     return 1
 
@@ -164,22 +204,24 @@ cdef Tableau layout(
     t.small = t.T + w * m
     t.sweeps = 0
     t.who = NULL
+    t.loops = LOOPS
     return t
 
 
 def exchange(
     const double[:, ::1] G, const double[::1] c0, double total,
     const int64_t[::1] ptr, const int64_t[::1] block, int64_t[::1] active,
-    int64_t start, int64_t fixed, double rtol, int64_t patience, int64_t tenure,
+    int64_t start, int64_t fixed, int64_t size, double rtol, int64_t patience, int64_t tenure,
     int64_t max_steps, double[::1] work, int64_t[::1] marks,
 ):
     """Improve a subset of blocks by exchanges; the number of blocks, steps and its rss.
 
     `active` holds `start` blocks, of which the first `fixed` never leave, grows to its
-    full length by forward steps, and is overwritten with the best subset found.
+    full length by forward steps, shrinks to `size` by backward ones, and is overwritten
+    with the best subset found.
     """
-    cdef int64_t q = ptr.shape[0] - 1, size = active.shape[0], m = c0.shape[0]
-    cdef Tableau t = layout(G, c0, ptr, block, size, work)
+    cdef int64_t q = ptr.shape[0] - 1, cap = active.shape[0], m = c0.shape[0]
+    cdef Tableau t = layout(G, c0, ptr, block, cap, work)
     cdef double* tb = t.small + 2 * t.w * t.w + 2 * t.w
     cdef double* ok = tb + t.w
     cdef int64_t* mark = &marks[0]
@@ -188,14 +230,15 @@ def exchange(
     cdef int more = 1
     cdef Walk at
     t.total = total
-    t.who = mark + 2 * q + size
+    t.who = mark + 2 * q + cap
     with nogil:
         for j in range(2 * q):
             mark[j] = 0
         for j in range(fixed):
             mark[q + active[j]] = LLONG_MAX
         rebuild(&t, &active[0], start)
-        k = grow(&t, &active[0], start, size, mark, ok, tb)
+        k = grow(&t, &active[0], start, cap, mark, ok, tb, rtol * total)
+        k = shrink(&t, &active[0], k, size, fixed, tb)
     at.step, at.idle, at.lowest = 0, 0, t.rss
     for j in range(k):
         best[j] = active[j]

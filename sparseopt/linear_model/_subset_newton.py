@@ -27,7 +27,7 @@ def subset_fit(
     datafit: Datafit, blocks: Blocks, subset: np.ndarray, ridge: np.ndarray
 ) -> Fit:
     """Fit on some blocks and the free coordinates; `ridge` is that of coordinates."""
-    free = np.arange(blocks.n_groups, blocks.count)
+    free = np.arange(blocks.n_groups, blocks.n_blocks)
     at = blocks.coordinates(np.concatenate([subset, free]))
     return refit(datafit, at, ridge[at])
 
@@ -56,7 +56,7 @@ def search_by_models(
     tol: float = RTOL,
     record: Callable[[Found], None] = lambda found: None,
 ) -> Fit:
-    """Subsets that the quadratic model at the best one proposes, kept if they are better.
+    """Subsets that the quadratic model at the best one proposes, if they are better.
 
     Models are searched as quadratic losses are; where their best subset is not better
     for the loss itself, single exchanges are tried.  `found` ends local where none of

@@ -46,3 +46,16 @@ def check_axis(axis: int, ndim: int) -> None:
             f"The 'axis' parameter must be an int in [{-ndim}, {ndim - 1}], or None. "
             f"Got {axis}."
         )
+
+
+def finite_rows(solve: Rows, checked: bool) -> Rows:
+    """The same for rows that may hold NaN or infinities: those become NaN."""
+    if checked:
+        return solve
+
+    def careful(rows: np.ndarray, result: np.ndarray) -> None:
+        good = np.isfinite(rows).all(axis=1)
+        solve(np.where(good[:, None], rows, 0).astype(rows.dtype), result)
+        result[~good] = np.nan
+
+    return careful

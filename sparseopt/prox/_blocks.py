@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +11,7 @@ from sparseopt._core._params import Interval, check_params
 from sparseopt.prox._groups import Groups
 
 
-@dataclass(frozen=True)
-class Blocks:
+class Blocks(NamedTuple):
     """What S_k is made of.
 
     `weight` are the group weights d: one number where all are equal, else an array of
@@ -46,18 +44,21 @@ def make_blocks(
 ) -> Blocks:
     """Validate what a function `owner` was given for a vector of length n."""
     parts = Groups.of(groups, n)
-    if costs is None:
+    if type(k) is int and 1 <= k <= parts.m:
+        pass  # the common case, without the cost of a report
+    elif costs is None:
         check_params(owner, {"k": [Interval(1, parts.m, integer=True)]}, {"k": k})
     else:
         check_params(owner, {"k": [Interval(0, None, closed="neither")]}, {"k": k})
+    if costs is not None:
         costs = positive(costs, "costs", parts.m)
     return Blocks(parts, float(k), _weight(parts, weights), costs)
 
 
 def _weight(parts: Groups, weights: Any) -> Any:
-    if weights is None:
-        return 1.0
     d = parts.weights(weights)
+    if d is None:
+        return 1.0
     if isinstance(weights, str) and parts.size is not None:
         return float(d[0])
     return d

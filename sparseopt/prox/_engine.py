@@ -3,14 +3,89 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 
 from sparseopt._core._arrays import check_finite
+from sparseopt._core._threads import effective_n_threads
+from sparseopt.prox import _group_kernels, _kernels
 from sparseopt.prox._blocks import Blocks
-from sparseopt.prox._root import general_root, hyper_root, shift_root
+
+# Up to this many elements the kernels take one thread.
+_ONE_THREAD = 2_000_000
+_NAMES = {
+    _kernels: (
+        "envelope_prox",
+        "envelope_root",
+        "shrink",
+        "simplex",
+        "weighted_prox",
+    ),
+    _group_kernels: (
+        "gather_norms",
+        "gather_scale",
+        "group_norms",
+        "group_scale",
+        "moments",
+    ),
+}
+_KERNELS = {
+    (name, dtype): getattr(module, f"{name}_{suffix}")
+    for module, names in _NAMES.items()
+    for name in names
+    for suffix, dtype in (("d", np.dtype(np.float64)), ("s", np.dtype(np.float32)))
+}
+
+
+class Root(NamedTuple):
+    """The multiplier ``eta = 1 / (t 2^exponent)``; t = 0 where all shares are full.
+
+    The exponent is zero unless the data are near the ends of the floats' range.
+    """
+
+    t: float
+    exponent: int = 0
+
+    @property
+    def eta(self) -> float:
+        """The multiplier, infinity if there is none."""
+        if self.t == 0:
+            return math.inf
+        if self.exponent == 0 and self.t > 1e-300:
+            return 1.0 / self.t
+        with np.errstate(over="ignore"):
+            return float(np.ldexp(1.0 / self.t, -self.exponent))
+
+
+NAN = Root(math.nan)
+
+
+class Shares(NamedTuple):
+    """What the prox of an envelope found besides the point; u only where asked for."""
+
+    eta: float
+    u: np.ndarray | None = None
+
+
+_NOT_ASKED = Shares(math.inf)
+
+
+def kernel(name: str, x: np.ndarray) -> Any:
+    """The kernel for the type of x."""
+    return _KERNELS[name, x.dtype]
+
+
+def thread_count(n_threads: int | None, n: int) -> int:
+    """Threads for a pass over n elements."""
+    return 1 if n <= _ONE_THREAD else effective_n_threads(n_threads)
+
+
+def reject(x: np.ndarray, w: np.ndarray, finite: bool) -> None:
+    """Raise for a NaN or infinity in x, or fill w with NaN."""
+    if finite:
+        check_finite(x, "x")
+    w.fill(np.nan)
 
 
 def shrink(
@@ -19,26 +94,113 @@ def shrink(
     blocks: Blocks,
     lam: float,
     debias: float,
-    finite: bool,
-    n_threads: int | None,
-) -> tuple[float, np.ndarray | None]:
-    """Write the prox of x to w; t = 1 / eta and the group norms (None: |x|)."""
-    if not np.isfinite(x).all():
-        if finite:
-            check_finite(x, "x")
-        w.fill(np.nan)
-        return np.nan, None
-    r = np.abs(x) if blocks.single else blocks.groups.norms(x)
-    t = root(r, blocks, lam, debias)
+    finite: bool = True,
+    n_threads: int | None = None,
+    want_shares: bool = False,
+) -> Shares:
+    """Write the prox of x to w.
+
+    Both arrays are flat and contiguous, and may be the same one.
+    """
+    threads = thread_count(n_threads, x.size)
     if lam == 0:
-        w[...] = x
-        return t, r
-    u = shares(x, r, t, blocks, lam, debias)
+        found = _identity(x, w, blocks, threads, want_shares)
+    elif not blocks.single:
+        found = _shrink_groups(x, w, blocks, lam, debias, threads, want_shares)
+    elif blocks.uniform:
+        found = _shrink_single(x, w, blocks, lam, debias, threads, want_shares)
+    else:
+        u = np.empty(x.size) if want_shares else None
+        run = kernel("weighted_prox", x)
+        step, eta = run(x, w, *_weighted(blocks, lam, debias, u))
+        found = Shares(math.nan if step == _kernels.BAD else eta, u)
+    if math.isnan(found.eta):
+        reject(x, w, finite)
+        return Shares(math.nan, np.full(blocks.groups.m, np.nan))
+    return found
+
+
+def _identity(
+    x: np.ndarray, w: np.ndarray, blocks: Blocks, threads: int, want_shares: bool
+) -> Shares:
+    """The prox of zero, with the shares of the envelope's value."""
+    if not np.isfinite(x).all():
+        return Shares(math.nan)
+    found = Shares(math.inf)
+    if want_shares:
+        r = group_norms(x, blocks, threads)
+        if blocks.uniform:
+            root = find_root(r, blocks, 0.0, 0.0, threads)
+            found = Shares(root.eta, shares(r, root, blocks, 0.0, 0.0))
+        else:
+            u = np.empty_like(r)
+            unused = np.empty_like(r)
+            given = _weighted(blocks, 0.0, 0.0, u)
+            _, eta = _kernels.weighted_factors(r, unused, *given)
+            found = Shares(eta, u)
+    w[...] = x
+    return found
+
+
+def _shrink_single(
+    x: np.ndarray,
+    w: np.ndarray,
+    blocks: Blocks,
+    lam: float,
+    debias: float,
+    threads: int,
+    want_shares: bool,
+) -> Shares:
     b, c = coefficients(blocks.weight, lam, debias)
-    scale = (u / (c * u + b)).astype(x.dtype)
-    np.multiply(x, scale if blocks.single else blocks.groups.spread(scale), out=w)
-    w += 0.0
-    return t, r
+    if not want_shares:
+        step, _ = kernel("envelope_prox", x)(x, w, blocks.k, b, c, threads)
+        if step == _kernels.DONE:
+            return _NOT_ASKED
+    root = find_root(x, blocks, lam, debias, threads)
+    u = shares(np.abs(x), root, blocks, lam, debias) if want_shares else None
+    if not math.isnan(root.t):
+        tau = math.ldexp(b * root.t / math.sqrt(blocks.weight), root.exponent)
+        kernel("shrink", x)(x, w, tau, 1.0 / c, 0.0, 1.0 / (b + c), threads)
+    return Shares(root.eta, u)
+
+
+def _shrink_groups(
+    x: np.ndarray,
+    w: np.ndarray,
+    blocks: Blocks,
+    lam: float,
+    debias: float,
+    threads: int,
+    want_shares: bool,
+) -> Shares:
+    r = group_norms(x, blocks, threads)
+    u: np.ndarray | None
+    if blocks.uniform:
+        root = find_root(r, blocks, lam, debias, threads)
+        eta, full = root.eta, shares(r, root, blocks, lam, debias)
+        b, c = coefficients(blocks.weight, lam, debias)
+        factors = c * full
+        factors += b
+        np.divide(full, factors, out=factors)
+        u = full
+    else:
+        factors = np.empty_like(r)
+        u = np.empty_like(r) if want_shares else None
+        given = _weighted(blocks, lam, debias, u)
+        step, eta = _kernels.weighted_factors(r, factors, *given)
+        eta = math.nan if step == _kernels.BAD else eta
+    if not math.isnan(eta):
+        scale_groups(x, w, factors, blocks, threads)
+    return Shares(eta, u)
+
+
+def _weighted(blocks: Blocks, lam: float, debias: float, u: Any) -> tuple[Any, ...]:
+    """Arguments of the kernels for weights that differ."""
+    d: Any = blocks.weight
+    weight = 1.0
+    if isinstance(d, float):
+        d, weight = None, d
+    return d, blocks.costs, weight, lam, debias, blocks.k, u
 
 
 def coefficients(d: Any, lam: float, debias: float) -> tuple[Any, Any]:
@@ -46,197 +208,79 @@ def coefficients(d: Any, lam: float, debias: float) -> tuple[Any, Any]:
     return lam * d, 1.0 - debias * lam * d
 
 
-def root(r: np.ndarray, blocks: Blocks, lam: float, debias: float) -> float:
-    """The t = 1 / eta at which the shares add up to the budget; 0 if they cannot."""
+def group_norms(x: np.ndarray, blocks: Blocks, threads: int = 1) -> np.ndarray:
+    """Norms of the groups of a flat vector, float64."""
+    groups = blocks.groups
+    if groups.size == 1:
+        return np.abs(x.astype(np.float64))
+    r = np.empty(groups.m)
+    if groups.size is None:
+        kernel("gather_norms", x)(x, groups.indices, groups.indptr, r)
+    else:
+        kernel("group_norms", x)(x, groups.size, r, threads)
+    return r
+
+
+def scale_groups(
+    x: np.ndarray, w: np.ndarray, factors: np.ndarray, blocks: Blocks, threads: int
+) -> None:
+    """Multiply each group by a factor; those in no group are copied."""
+    groups = blocks.groups
+    if groups.size is None:
+        if w is not x and groups.indices.size < groups.n:
+            w[...] = x
+        kernel("gather_scale", x)(x, w, groups.indices, groups.indptr, factors)
+    else:
+        kernel("group_scale", x)(x, w, groups.size, factors, threads)
+
+
+def find_root(
+    r: np.ndarray, blocks: Blocks, lam: float, debias: float, threads: int = 1
+) -> Root:
+    """The root for groups of one weight, from their norms; NaN if one is not finite."""
     b, c = coefficients(blocks.weight, lam, debias)
-    if blocks.uniform:
-        return hyper_root(r, blocks.k, b, c) * np.sqrt(blocks.weight)
-    a = _slopes(r, blocks)
-    q = np.ones_like(a) if blocks.costs is None else blocks.costs
-    if q[a > 0].sum() <= blocks.k:
-        return 0.0
-    top = a.max()
-    a = a / top
-    with np.errstate(divide="ignore", invalid="ignore"):
-        eta = general_root(b / a, (b + c) / a, q * a / c, blocks.k)
-    return top / eta
+    return _with_weight(envelope_root(r, blocks.k, b, c, threads), blocks)
 
 
-def _slopes(r: np.ndarray, blocks: Blocks) -> np.ndarray:
-    a = np.sqrt(blocks.weight) * np.asarray(r, dtype=np.float64)
-    return a if blocks.costs is None else a / np.sqrt(blocks.costs)
+def envelope_root(
+    r: np.ndarray, k: float, b: float, c: float, threads: int = 1
+) -> Root:
+    """The t with ``sum clip((|r| / t - b) / c, 0, 1) = k``; NaN if r is not finite."""
+    run = kernel("envelope_root", r)
+    step, t = run(r, k, b, c, False, threads)
+    exponent = 0
+    if step == _kernels.RANGE:
+        scaled, exponent = unit_scale(r)
+        step, t = run(scaled, k, b, c, True, threads)
+    return NAN if step == _kernels.BAD else Root(t, exponent)
+
+
+def unit_scale(x: np.ndarray) -> tuple[np.ndarray, int]:
+    """Entries divided by the power of two that brings the largest into [1/2, 1)."""
+    top = float(np.max(np.abs(x)))
+    exponent = math.frexp(top)[1] if top < math.inf else 0
+    return np.ldexp(x, -exponent), exponent
+
+
+def _with_weight(root: Root, blocks: Blocks) -> Root:
+    if blocks.weight == 1.0:
+        return root
+    return Root(root.t * math.sqrt(blocks.weight), root.exponent)
 
 
 def shares(
-    x: np.ndarray,
-    r: np.ndarray | None,
-    t: float,
-    blocks: Blocks,
-    lam: float,
-    debias: float,
+    r: np.ndarray, root: Root, blocks: Blocks, lam: float, debias: float
 ) -> np.ndarray:
-    """The u of each group."""
-    if np.isnan(t):
-        return np.full(blocks.groups.m, np.nan)
-    a = _slopes(np.abs(x) if r is None else r, blocks)
-    if t == 0:
-        return (a > 0).astype(np.float64)
+    """The u of groups of one weight from their norms."""
     b, c = coefficients(blocks.weight, lam, debias)
+    if math.isnan(root.t):
+        return np.full(r.shape, np.nan)
+    if root.t == 0:
+        return (r > 0).astype(np.float64)
+    a = np.ldexp(r, -root.exponent) if root.exponent else r
     with np.errstate(over="ignore"):
-        return np.clip((a / t - b) / c, 0.0, 1.0)
-
-
-def threshold(
-    v: np.ndarray,
-    w: np.ndarray,
-    total: float,
-    cap: float,
-    absolute: bool,
-    finite: bool,
-    n_threads: int | None,
-) -> float:
-    """``clip(v - tau, 0, cap)`` with sum `total`, or that of |v| with v's signs."""
-    if not np.isfinite(v).all():
-        if finite:
-            check_finite(v, "x")
-        w.fill(np.nan)
-        return np.nan
-    z = np.abs(v) if absolute else v
-    if absolute and z.sum(dtype=np.float64) <= total:
-        w[...] = v
-        return 0.0
-    tau = shift_root(z, total, cap)
-    sign = np.sign(v) if absolute else 1.0
-    w[...] = sign * np.clip(z - tau, 0.0, cap) + 0.0
-    return tau
-
-
-def threshold_weighted(
-    v: np.ndarray,
-    w: np.ndarray,
-    total: float,
-    q: np.ndarray,
-    caps: np.ndarray | None,
-    finite: bool,
-) -> float:
-    """``clip(v - tau q, 0, caps)`` with ``sum q w = total``."""
-    if not np.isfinite(v).all():
-        if finite:
-            check_finite(v, "x")
-        w.fill(np.nan)
-        return np.nan
-    top = np.inf if caps is None else caps
-    tau = -general_root(-v / q, (top - v) / q, q * q, total)
-    w[...] = np.clip(v - tau * q, 0.0, top)
-    return tau
-
-
-def box_shrink(
-    x: np.ndarray,
-    w: np.ndarray,
-    lower: float,
-    upper: float,
-    total: float,
-    lam: float,
-    finite: bool,
-    n_threads: int | None,
-) -> None:
-    """Prox of ``lam / 2`` times the squared box norm."""
-    if not np.isfinite(x).all():
-        if finite:
-            check_finite(x, "x")
-        w.fill(np.nan)
-        return
-    if lam == 0:
-        w[...] = x
-        return
-    width = upper - lower
-    budget = (total - x.size * lower) / width
-    low, high = lower / (lower + lam), upper / (upper + lam)
-    if budget <= 0:
-        np.multiply(x, low, out=w)
-        return
-    tau = hyper_root(x, budget, (lam + lower) / width, 1.0) * (lam / width)
-    z = np.abs(x)
-    w[...] = np.copysign(np.clip(z - tau, low * z, high * z), x) + 0.0
-
-
-def norm_multiplier(x: np.ndarray, blocks: Blocks, size: float, *, ball: bool) -> float:
-    """The L for which ``prox_{L S_k}(x)`` solves a problem with the k-support norm N.
-
-    For the projection onto a ball of radius `size` the root of ``N(w) = size``, for the
-    prox of ``size * N`` that of ``L N(w) = size``; 0 where w is x, inf where it is 0.
-    Where the sets of whole groups (p of them) and of partial ones are known, N(w)^2 is
-    ``Q / (1 + L)^2 + (k - p) S^2 / (k - p + L n)^2``: its root is the next L, and the
-    right one if the sets are the same there.
-    """
-    z = np.abs(x).astype(np.float64)
-    top = float(z.max())
-    if size == 0 or top == 0:
-        return 0.0 if not ball or top == 0 else math.inf
-    if not top < math.inf:
-        return 1.0  # NaN follows
-    z /= top
-    size /= top
-    k = blocks.k
-    if ball and _norm(_pattern(z, k, 0.0), k, 0.0) <= size:
-        return 0.0
-    if not ball and _dual_norm(z, int(k)) <= size:
-        return math.inf
-    low, high = 0.0, math.inf
-    L, known = 1.0, None
-    for _ in range(100):
-        pattern = _pattern(z, k, L)
-        if pattern[:2] == known:
-            return L
-        known = pattern[:2]
-        if (_norm(pattern, k, L) > size) if ball else (L * _norm(pattern, k, L) < size):
-            low = L
-        else:
-            high = L
-        L = _model_root(pattern, k, size, ball)
-        if not low < L < high:
-            L = 2.0 * low if high == math.inf else 0.5 * (low + high)
-            known = None
-            if not low < L < high:
-                return L
-    return L
-
-
-def _pattern(z: np.ndarray, k: float, L: float) -> tuple[int, int, float, float]:
-    """Entries at L: counts of whole and partial, sum of these, squares of those."""
-    t = hyper_root(z, k, L, 1.0)
-    whole = (z >= (1.0 + L) * t) & (z > 0)
-    part = (z > L * t) & ~whole
-    squares = z[whole] @ z[whole]
-    return int(whole.sum()), int(part.sum()), float(z[part].sum()), float(squares)
-
-
-def _norm(pattern: tuple[int, int, float, float], k: float, L: float) -> float:
-    p, n, S, Q = pattern
-    partial = S / (k - p + L * n) if n and p < k else 0.0
-    return math.sqrt(Q / (1.0 + L) ** 2 + (k - p) * partial * partial)
-
-
-def _model_root(
-    pattern: tuple[int, int, float, float], k: float, size: float, ball: bool
-) -> float:
-    """Root over L for fixed sets; inf if there is none."""
-
-    def excess(L: float) -> float:
-        norm = _norm(pattern, k, L)
-        return size - norm if ball else L * norm - size
-
-    if excess(0.0) >= 0:
-        return 0.0
-    high = 1.0
-    while excess(high) < 0:
-        high *= 4.0
-        if high > 1e300:
-            return math.inf
-    return float(brentq(excess, 0.0, high, xtol=1e-300, rtol=1e-15, maxiter=200))
-
-
-def _dual_norm(z: np.ndarray, k: int) -> float:
-    largest = np.partition(z, z.size - k)[z.size - k :]
-    return math.sqrt(largest @ largest)
+        u = a * (math.sqrt(blocks.weight) / root.t) if root.t > 1e-300 else a / root.t
+    u = u.astype(np.float64, copy=False)
+    u -= b
+    u /= c
+    return np.clip(u, 0.0, 1.0, out=u)

@@ -16,9 +16,10 @@ from sparseopt._core._params import (
     validate_params,
 )
 from sparseopt.prox._blocks import make_blocks
-from sparseopt.prox._engine import box_shrink, norm_multiplier, shrink
+from sparseopt.prox._engine import shrink
 from sparseopt.prox._inputs import as_output, as_point
-from sparseopt.prox._slices import map_slices
+from sparseopt.prox._norms import box_shrink, norm_multiplier
+from sparseopt.prox._slices import fast_point, map_slices
 
 _SHARED: dict[str, Iterable[Any]] = {
     "axis": [Interval(None, None, integer=True), None],
@@ -117,8 +118,14 @@ def project_ksupport_ball(
         Number of nonzeros, in [1, n].
     radius : float, default=1.0
         Radius, not negative.
-    axis, out, check_finite, n_threads
-        As in `prox_ksupport`.
+    axis : int, default=None
+        Treat each slice along this axis as a vector of its own.
+    out : ndarray, default=None
+        Where to write the result; may be ``x``.
+    check_finite : bool, default=True
+        Reject NaN and infinity.  If False they make the whole vector NaN.
+    n_threads : int, default=None
+        Threads for long vectors; the result does not depend on them.
 
     Returns
     -------
@@ -191,8 +198,14 @@ def prox_box_norm(
         Largest sum of theta, at least ``n * lower``.
     lam : float, default=1.0
         Multiple of half the squared norm.
-    axis, out, check_finite, n_threads
-        As in `prox_ksupport`.
+    axis : int, default=None
+        Treat each slice along this axis as a vector of its own.
+    out : ndarray, default=None
+        Where to write the result; may be ``x``.
+    check_finite : bool, default=True
+        Reject NaN and infinity.  If False they make the whole vector NaN.
+    n_threads : int, default=None
+        Threads for long vectors; the result does not depend on them.
 
     Returns
     -------
@@ -215,7 +228,7 @@ def prox_box_norm(
     >>> prox_box_norm([4.0, -2.0, 1.0, 0.5], 0.0, 1.0, 2.0)
     array([ 2., -1.,  0.,  0.])
     """
-    point = as_point(x, finite=False)
+    point = fast_point(x)
     w = as_output(out, point)
     if not point.size:
         return w

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._params import Interval, public_name
+from sparseopt.prox._engine import envelope_root
+from sparseopt.prox._group_structure import STRUCTURE, GroupStructure
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._ksupport import prox_box_norm, prox_ksupport
-from sparseopt.prox._penalties_group import STRUCTURE, GroupStructure
-from sparseopt.prox._penalties_separable import as_float64
-from sparseopt.prox._penalty import LEVEL, Norm, Penalty, rules
+from sparseopt.prox._penalty import LEVEL, Norm, Penalty, as_float64, rules
 from sparseopt.prox._wgsef import prox_wgsef
 from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgsef_value
 
@@ -259,31 +259,17 @@ class BoxNorm(Penalty):
 
     def _theta(self, size: np.ndarray) -> tuple[np.ndarray, float]:
         """Minimising theta, ``clip(size / level, lower, upper)``, and the level."""
-        n = size.shape[0]
-        top = float(size.max(initial=0.0))
-        if top == 0.0 or self.total >= n * self.upper:
-            return np.full(n, self.upper), 0.0
-        if self.total <= n * self.lower * (1.0 + 1e-15):
-            return np.full(n, self.lower), math.inf
-        if np.count_nonzero(size) * self.upper + np.count_nonzero(
-            size == 0
-        ) * self.lower <= (self.total):
-            return np.where(size > 0, self.upper, self.lower), 0.0
-        low, high = 0.0, math.inf  # of the level; the sum of theta falls with it
-        level = float(size.sum()) / self.total
-        for _ in range(200):
-            theta = np.clip(size / level, self.lower, self.upper)
-            excess = float(theta.sum()) - self.total
-            low, high = (level, high) if excess > 0 else (low, level)
-            inner = (theta > self.lower) & (theta < self.upper)
-            fixed = float(theta[~inner].sum())
-            moving = float(size[inner].sum())
-            better = moving / (self.total - fixed) if self.total > fixed else 0.0
-            if not low < better < high:
-                better = 0.5 * (low + high) if high < math.inf else 2.0 * level
-            if abs(better - level) <= 1e-16 * level:
-                break
-            level = better
+        width = self.upper - self.lower
+        budget = (self.total - size.shape[0] * self.lower) / width
+        some = size > 0
+        if budget <= 0.0:
+            return np.full(size.shape, self.lower), math.inf
+        root = envelope_root(size, budget, self.lower / width, 1.0)
+        level = math.ldexp(root.t, root.exponent) / width
+        if level == 0.0:  # the total allows the upper bound wherever it is of use
+            if self.lower == 0.0 and np.count_nonzero(some) >= budget:
+                level = float(size[some].min(initial=math.inf)) / self.upper
+            return np.where(some, self.upper, self.lower), level
         return np.clip(size / level, self.lower, self.upper), level
 
     def value(self, w: np.ndarray) -> float:
@@ -326,8 +312,6 @@ class BoxNorm(Penalty):
         slope = np.divide(flat.reshape(-1), theta, out=np.zeros_like(size), where=some)
         distance = np.abs(down.reshape(-1) + self.lam * slope)
         if self.lower == 0.0:
-            if level == 0.0 and np.count_nonzero(some) * self.upper >= self.total:
-                level = float(size[some].min(initial=math.inf)) / self.upper
             bound = self.lam * level
             distance[~some] = np.maximum(distance[~some] - bound, 0.0)
         return distance.reshape(w.shape)

@@ -10,8 +10,13 @@ import numpy as np
 from sparseopt._core._params import Interval, public_name
 from sparseopt.prox._cardinality import project_l0_ball
 from sparseopt.prox._groups import Groups
-from sparseopt.prox._penalties_separable import as_float64
-from sparseopt.prox._penalty import Coordinate, Penalty, broadcast_rows, rules
+from sparseopt.prox._penalty import (
+    Coordinate,
+    Penalty,
+    as_float64,
+    broadcast_rows,
+    rules,
+)
 from sparseopt.prox._sets import project_box
 from sparseopt.prox._simplex import project_l1_ball, project_simplex
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from sparseopt._core._params import Boolean, Interval, validate_params
 from sparseopt.prox._blocks import Blocks, make_blocks
-from sparseopt.prox._engine import root
+from sparseopt.prox._engine import envelope_root, group_norms, kernel, unit_scale
 from sparseopt.prox._inputs import as_point
+from sparseopt.prox._norms import largest_squares
 
 
 @validate_params({"debias": [Interval(0, 1)], "check_finite": [Boolean]})
@@ -34,8 +35,10 @@ def wgsef_value(
         Point, taken as one vector.
     k : int
         Number of groups, in [1, m].
-    groups, weights
-        As in `prox_wgsef`.
+    groups : None, int, list of index arrays or array of n labels, default=None
+        Disjoint groups, as in `prox_wgsef`.
+    weights : None, "sqrt", "size" or array_like of shape (m,), default=None
+        Group weights d, as in `prox_wgsef`.
     debias : float in [0, 1], default=0.0
         Multiple of ``1/2 sum_j d_j ||w_j||^2`` that is taken off.  With 1 the value is
         zero if and only if at most k groups are nonzero.
@@ -64,25 +67,38 @@ def wgsef_value(
     if not point.size:
         return 0.0
     blocks = make_blocks(wgsef_value, point.size, k, groups, weights)
-    top, a, t = _scaled(point, blocks)
-    if top == 0:
-        return 0.0
-    # whole groups have u = 1, others u = a / t: no difference of large numbers
-    terms = np.where(a >= t, (1.0 - debias) * a * a, a * (t - debias * a))
+    a, t, exponent = _scaled(point, blocks)
+    # whole groups have u = 1, others u = a / t
+    _, _, sums, whole, part = kernel("moments", a)(a, 0.0, t)
+    value = (1.0 - debias) * whole + max(t * sums - debias * part, 0.0)
+    return _ldexp(0.5 * value, 2 * exponent)
+
+
+def _ldexp(value: float, exponent: int) -> float:
     with np.errstate(over="ignore"):
-        return float(0.5 * terms.sum() * top * top)
+        return float(np.ldexp(value, exponent))
 
 
-def _scaled(w: np.ndarray, blocks: Blocks) -> tuple[float, np.ndarray, float]:
-    """Largest a_j, all a_j over it, and the t with ``sum min(1, a / t) = k``."""
-    r = blocks.groups.norms(w.reshape(-1))
-    a = np.sqrt(blocks.weight) * r
-    top = float(a.max())
-    if top == 0 or not top < np.inf:
-        return top, a, np.nan
-    a /= top
-    one = Blocks(blocks.groups, blocks.k)
-    return top, a, root(a, one, 0.0, 0.0)
+def _slopes(w: np.ndarray, blocks: Blocks) -> np.ndarray:
+    """``sqrt(d_j) ||w_j||`` for each group, or w for single entries of weight 1."""
+    flat = w.reshape(-1)
+    if blocks.single and blocks.uniform and blocks.weight == 1.0:
+        return flat
+    return np.sqrt(blocks.weight) * group_norms(flat, blocks)
+
+
+def _moderate(a: np.ndarray) -> tuple[np.ndarray, int]:
+    """Entries over a power of two, so that their squares are no extreme numbers."""
+    top = max(float(a.max()), -float(a.min()))
+    if 1e-100 < top < 1e100 or top == 0 or not top < np.inf:
+        return a, 0
+    return unit_scale(a.astype(np.float64))
+
+
+def _scaled(w: np.ndarray, blocks: Blocks) -> tuple[np.ndarray, float, int]:
+    """The a_j over a power of two, and the t with ``sum min(1, a / t) = k``."""
+    a, exponent = _moderate(_slopes(w, blocks))
+    return a, envelope_root(a, blocks.k, 0.0, 1.0).t, exponent
 
 
 @validate_params({"check_finite": [Boolean]})
@@ -106,8 +122,10 @@ def wgsef_conjugate(
         Point, taken as one vector.
     k : int
         Number of groups, in [1, m].
-    groups, weights
-        As in `prox_wgsef`.
+    groups : None, int, list of index arrays or array of n labels, default=None
+        Disjoint groups, as in `prox_wgsef`.
+    weights : None, "sqrt", "size" or array_like of shape (m,), default=None
+        Group weights d, as in `prox_wgsef`.
     check_finite : bool, default=True
         Reject NaN and infinity.
 
@@ -131,16 +149,16 @@ def wgsef_conjugate(
     if not point.size:
         return 0.0
     blocks = make_blocks(wgsef_conjugate, point.size, k, groups, weights)
-    if point[blocks.groups.free].any():
+    if blocks.groups.size is None and point[blocks.groups.free].any():
         return np.inf
-    a = blocks.groups.norms(point) / np.sqrt(blocks.weight)
-    top = float(a.max())
-    if top == 0 or not top < np.inf:
-        return top
-    m, size = a.shape[0], int(k)
-    largest = np.partition(a / top, m - size)[m - size :]
-    with np.errstate(over="ignore"):
-        return float(0.5 * (largest @ largest) * top * top)
+    if blocks.single and blocks.uniform:
+        r = point
+    else:
+        r = group_norms(point, blocks) / np.sqrt(blocks.weight)
+    r, exponent = _moderate(r)
+    if not np.isfinite(r).all():
+        return np.nan
+    return _ldexp(0.5 * largest_squares(r, int(k)), 2 * exponent)
 
 
 @validate_params({"debias": [Interval(0, 1)], "check_finite": [Boolean]})
@@ -164,8 +182,10 @@ def wgsef_subgradient(
         Point, taken as one vector.
     k : int
         Number of groups, in [1, m].
-    groups, weights
-        As in `prox_wgsef`.
+    groups : None, int, list of index arrays or array of n labels, default=None
+        Disjoint groups, as in `prox_wgsef`.
+    weights : None, "sqrt", "size" or array_like of shape (m,), default=None
+        Group weights d, as in `prox_wgsef`.
     debias : float in [0, 1], default=0.0
         As in `wgsef_value`.
     check_finite : bool, default=True
@@ -192,9 +212,9 @@ def wgsef_subgradient(
         return point.copy()
     flat = point.reshape(-1)
     blocks = make_blocks(wgsef_subgradient, flat.size, k, groups, weights)
-    _, a, t = _scaled(point, blocks)
+    a, t, _ = _scaled(point, blocks)
     # w / u is w max(1, t / a): zero groups have w = 0 and need no division
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        inverse = np.where(a > 0, np.maximum(1.0, t / a), 1.0)
+        inverse = np.where(a != 0, np.maximum(1.0, t / np.abs(a)), 1.0)
     scale = blocks.groups.spread(blocks.weight * (inverse - debias), fill=0.0)
     return (flat * scale).astype(point.dtype).reshape(point.shape)

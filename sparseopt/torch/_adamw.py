@@ -162,7 +162,7 @@ class ProxAdamW(ProxOptimizer):
                 param.mul_(1 - lr * group["weight_decay"])
             if layout is not None and metric is not None and i in layout.joined:
                 scale = layout.spread(metric, i, param).to(param.dtype)
-            param.sub_(lr * mean / scale)
+            param.addcdiv_(mean, scale, value=-lr)
         if metric is None:
             return 1.0
         return metric / lr if lr > 0 else float("inf")
@@ -193,10 +193,10 @@ def _metric(
     if not seen:
         return None
     roots = [moments[i][1] if i in seen else None for i in range(len(params))]
-    ones = [
-        torch.ones_like(params[i]) if i in seen else None for i in range(len(params))
-    ]
-    total, count = layout.sums(roots), layout.sums(ones)
+    total, count = layout.sums(roots), layout.sizes
+    if len(seen) < len(layout.joined):  # of the entries that have gradients
+        ones = [None if root is None else torch.ones_like(root) for root in roots]
+        count = layout.sums(ones)
     if kind == "layer":
         return (total.sum() / count.sum()).expand(layout.m)
     # a group may lie in tensors without gradients only: it does not move

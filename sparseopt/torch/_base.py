@@ -60,6 +60,7 @@ class ProxOptimizer(Optimizer):
         self._watch = LossWatch()
         self._units_now: list[Unit] | None = None
         super().__init__(params, defaults)
+        self._units()  # budgets of all layers together are checked here
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -8,6 +8,7 @@ import torch
 
 from sparseopt.prox import Groups
 from sparseopt.prox import prox_wgsef as _prox_wgsef
+from sparseopt.torch._terms import ON_DEVICE
 
 
 def prox_wgsef(
@@ -62,6 +63,8 @@ def prox_wgsef(
             "The 'x' parameter of sparseopt.torch.prox_wgsef must be a Tensor. "
             f"Got {type(x).__name__}."
         )
+    if ON_DEVICE and x.device.type != "cpu":  # differentiated by torch itself
+        return _prox_wgsef(x, k, lam, groups=groups, weights=weights, debias=debias)
     return _ProxWGSEF.apply(x, k, lam, groups, weights, debias)
 
 
@@ -77,18 +80,18 @@ class _ProxWGSEF(torch.autograd.Function):
         debias: float,
     ) -> torch.Tensor:
         w, info = _prox_wgsef(
-            x.detach(),
+            x.detach().cpu().numpy(),
             k,
             lam,
             groups=groups,
-            weights=weights,
+            weights=_as_numpy(weights),
             debias=debias,
             return_info=True,
         )
         u = torch.as_tensor(info.u, dtype=torch.float64, device=x.device)
         ctx.save_for_backward(x, u)
         ctx.eta, ctx.problem = float(info.eta), (lam, groups, weights, debias)
-        return w
+        return torch.as_tensor(w, device=x.device)
 
     @staticmethod
     @torch.autograd.function.once_differentiable

@@ -245,7 +245,8 @@ def _assign_space(op: Op, owner: str) -> None:
         return
     if op.kind == "linear":
         _check_width(op, _width(op), owner)
-        op.space = Space(op.module.weight.shape[0])
+        module: Any = op.module
+        op.space = Space(module.weight.shape[0])
         return
     if op.kind == "output":
         for source in op.inputs:

@@ -59,8 +59,8 @@ class Layout:
         for position in self.joined:
             tensor = tensors[position]
             spread = self.spread(factor, position, tensor).to(tensor.dtype)
-            # `where` and not a product alone: infinity * 0 is NaN, and -1 * 0 is -0
-            tensor.copy_(torch.where(spread > 0, tensor * spread, 0.0))
+            # not a product alone: infinity * 0 is NaN, and -1 * 0 is -0
+            tensor.mul_(spread).masked_fill_(spread == 0, 0.0)
 
     def dots(
         self, left: Sequence[torch.Tensor], right: Sequence[torch.Tensor]
@@ -82,7 +82,9 @@ class AxisLayout(Layout):
         first = kept[0] or ()
         self.m = int(np.prod([tensors[0].shape[d] for d in first]))
         count = sum(tensors[i].numel() for i in self.joined) // max(self.m, 1)
-        self.sizes = torch.full((self.m,), float(count), device=tensors[0].device)
+        self.sizes = torch.full(
+            (self.m,), count, dtype=wide(tensors[0].dtype), device=tensors[0].device
+        )
 
     def _others(self, position: int, ndim: int) -> tuple[int, ...]:
         kept = self.kept[position] or ()
@@ -126,7 +128,7 @@ class LabelLayout(Layout):
         self, tensors: Sequence[torch.Tensor], labels: list[torch.Tensor | None]
     ) -> None:
         self.joined = [i for i, part in enumerate(labels) if part is not None]
-        self.m = 1 + max(int(labels[i].max()) for i in self.joined)
+        self.m = 1 + max(int(part.max()) for part in labels if part is not None)
         # free entries share one more group, which nobody looks at
         self.labels = [
             None
@@ -137,7 +139,7 @@ class LabelLayout(Layout):
         counts = sum(
             torch.bincount(self.labels[i], minlength=self.m + 1) for i in self.joined
         )
-        self.sizes = counts[: self.m].float()
+        self.sizes = counts[: self.m].to(wide(tensors[0].dtype))
         if bool((self.sizes == 0).any()):
             empty = int((self.sizes == 0).nonzero()[0])
             raise ValueError(

@@ -40,10 +40,13 @@ class LossWatch:
     N_FIRST = 10
     EVERY = 50
     DECAY = 0.9
+    # It had fallen below the one multiple of the first losses and is above the other.
+    LOW, HIGH = 0.8, 0.95
 
     def __init__(self) -> None:
         self.first: Any = 0.0
         self.mean: Any = 0.0
+        self.lowest: Any = 0.0
         self.count = 0
         self.warned = False
 
@@ -53,18 +56,19 @@ class LossWatch:
         self.count += 1
         if self.count <= self.N_FIRST:
             self.first = self.first + (loss - self.first) / self.count
-            self.mean = self.first
+            self.mean = self.lowest = self.first
             return
         self.mean = self.DECAY * self.mean + (1 - self.DECAY) * loss
+        self.lowest = torch.minimum(self.lowest, self.mean)
         if self.warned or not penalised or self.count % self.EVERY:
             return
-        mean, first = float(self.mean), float(self.first)
-        if mean >= first:
+        mean, first, lowest = float(self.mean), float(self.first), float(self.lowest)
+        if lowest < self.LOW * first and mean > self.HIGH * first:
             self.warned = True
             warnings.warn(
-                f"The loss, {mean:.3g}, is back at its first value, {first:.3g}: the "
-                "penalty is too strong for this step size. Decrease 'lam' or use "
-                "lam='auto'.",
+                f"The loss had fallen from {first:.3g} to {lowest:.3g} and is back at "
+                f"{mean:.3g}: the penalty is too strong for this step size. Decrease "
+                "'lam' or use lam='auto'.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )

@@ -52,6 +52,7 @@ class ProxSGD(ProxOptimizer):
         Multiple of the penalty after the ramp.  "auto" starts where the penalty pulls
         with a tenth of the gradient's norm, and if ``debias`` is positive grows
         geometrically to half of what the debiased penalty allows: nothing to tune.
+        Without ``total_steps`` it stays at its start.
     weights : None, "ones", "sqrt", "size" or array of shape (m,), default=None
         Weights of the groups, of which "sqrt" and "size" are functions of their
         sizes.  None is "sqrt" for "group_lasso" and "ones" for the others.
@@ -97,8 +98,9 @@ class ProxSGD(ProxOptimizer):
     .. [1] Refael, Arbel, Huleihel. Learning k-Level Structured Sparse Neural Networks
        Using Group Envelope Regularization. TMLR, 2024. Proximal SGD for k-level
        training.
-    .. [2] Chen, Ding, Ding, Zhu, Wang, et al. Half-space proximal stochastic gradient
-       method for group-sparsity regularized problem. 2021. arXiv:2009.12078.
+    .. [2] Chen, Ji, Ding, Fang, Wang, Zhu, Liang, Shi, Yi, Tu. Only Train Once: A
+       One-Shot Neural Network Training And Pruning Framework. NeurIPS 2021.
+       Half-space steps.
 
     Examples
     --------

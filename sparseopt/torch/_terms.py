@@ -17,9 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from sparseopt._core._array_api import SUPPORT
 from sparseopt.prox import Penalty, prox_wgsef, wgsef_subgradient
 
 Number = Any  # float, or a tensor that broadcasts with the norms
+
+# Whether the function takes tensors where they are; on a processor the compiled
+# kernels are faster in any case.
+ON_DEVICE = "torch" in SUPPORT.get("prox.prox_wgsef", ())
 
 # A debiased step is exact as long as debias * lam * d_j / p_j < 1 for every group.
 _LARGEST = 0.95
@@ -77,11 +82,11 @@ class WGSEFTerm(Term):
             limit = _LARGEST / (self.debias * self._largest(r, p))
             b = b * _at_most_one(limit / lam)
         if not torch.is_tensor(b) or b.ndim == 0:
-            shrunk = prox_wgsef(r, self.k, float(b), debias=self.debias)
+            shrunk = _envelope(r, self.k, float(b), None, self.debias)
             return torch.where(r > 0, shrunk / r, 0.0)
         b = torch.where(r > 0, b, b.mean().clamp(max=_LARGEST))
         v = self.score(r) / b.sqrt()
-        shrunk = prox_wgsef(v, self.k, 1.0, weights=b, debias=self.debias)
+        shrunk = _envelope(v, self.k, 1.0, b, self.debias)
         return torch.where(v > 0, shrunk / v, 0.0)
 
     def slope(self, r):
@@ -96,6 +101,23 @@ class WGSEFTerm(Term):
         if self.debias == 0:
             return None
         return _TARGET / (self.debias * self._largest(r, p))
+
+
+def _envelope(
+    r: torch.Tensor, k: int, lam: float, weights: torch.Tensor | None, debias: float
+) -> torch.Tensor:
+    """`prox_wgsef` of a vector of norms; what is not finite makes all of it NaN."""
+    if ON_DEVICE and r.device.type != "cpu":
+        return prox_wgsef(r, k, lam, weights=weights, debias=debias, check_finite=False)
+    w = prox_wgsef(
+        r.detach().cpu().numpy(),
+        k,
+        lam,
+        weights=None if weights is None else weights.detach().cpu().numpy(),
+        debias=debias,
+        check_finite=False,
+    )
+    return torch.as_tensor(w, device=r.device)
 
 
 def _at_most_one(value: Number) -> Number:

@@ -78,7 +78,7 @@ class Unit:
         if self.head["lam"] != "auto" or self.head["start"] is not None:
             return
         squares = [
-            torch.linalg.vector_norm(group["params"][i].grad, dtype=torch.float32) ** 2
+            torch.linalg.vector_norm(group["params"][i].grad).float() ** 2
             for group, layout in zip(self.groups, self.layouts, strict=True)
             for i in layout.joined
             if group["params"][i].grad is not None
@@ -96,7 +96,21 @@ class Unit:
         lam = self._lam(r, p, fraction)
         if not torch.is_tensor(lam) and lam == 0:
             return
-        self._scale(self.term.factor(r, lam, p))
+        factor = self.term.factor(r, lam, p)
+        if len(self.sizes) > 1:
+            factor = self._no_layer_empty(factor, r)
+        self._scale(factor)
+
+    def _no_layer_empty(self, factor: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+        """Leave the largest group of a layer alone where all of them would go."""
+        parts = []
+        for part, norms in zip(
+            factor.split(self.sizes), r.split(self.sizes), strict=True
+        ):
+            largest = norms.argmax(dim=0, keepdim=True)
+            one = torch.where(part.max() > 0, part[largest], 1.0)
+            parts.append(part.index_copy(0, largest, one))
+        return torch.cat(parts)
 
     def _precision(self, precisions: list[Number]) -> Number:
         if len(precisions) == 1 or all(
@@ -180,7 +194,7 @@ class Unit:
                 f"Only {keep.sum()} groups are not zero at the cut, of k = {k} asked "
                 "for. Decrease 'lam' or use lam='auto'.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
         for group, part in zip(
             self.groups, self._split(torch.from_numpy(keep)), strict=True
@@ -223,7 +237,7 @@ def group_weights(group: dict[str, Any], layout: Layout) -> torch.Tensor | None:
             )
         sizes = layout.sizes
         return {"ones": None, "sqrt": sizes.sqrt(), "size": sizes}[weights]
-    array = torch.as_tensor(weights, device=layout.sizes.device).float()
+    array = torch.as_tensor(weights).to(layout.sizes)
     if array.shape != (layout.m,):
         raise ValueError(
             f"The 'weights' array must have shape ({layout.m},). "
