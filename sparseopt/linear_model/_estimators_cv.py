@@ -43,7 +43,8 @@ class ProximalRegressorCV(Search, ProximalRegressor):
     criterion : {"cv", "ebic", "gic", "bic", "aic"}, default="cv"
         Cross-validation or an information criterion: extended Bayesian [1]_,
         generalised [2]_, Bayesian or Akaike's, with the number of coefficients that are
-        not zero as degrees of freedom; sample weights count as repetitions.
+        not zero as degrees of freedom; sample weights count as repetitions, and models
+        with more coefficients than half the samples are left out.
     one_se : bool, default=False
         Whether to take the strongest penalty whose score is within one standard error
         of the best.
@@ -217,7 +218,8 @@ class ProximalClassifierCV(Search, ProximalClassifier):
     criterion : {"cv", "ebic", "gic", "bic", "aic"}, default="cv"
         Cross-validation or an information criterion: extended Bayesian [1]_,
         generalised [2]_, Bayesian or Akaike's, with the number of coefficients that are
-        not zero as degrees of freedom; sample weights count as repetitions.
+        not zero as degrees of freedom; sample weights count as repetitions, and models
+        with more coefficients than half the samples are left out.
     one_se : bool, default=False
         Whether to take the strongest penalty whose score is within one standard error
         of the best.

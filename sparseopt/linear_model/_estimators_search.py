@@ -34,6 +34,8 @@ _RULES: dict[str, Any] = {
 }
 # Mean squares below this share of the targets' are an exact fit.
 _EXACT = 1e-20
+# Coefficients per sample from which information criteria mean nothing.
+_FULL = 0.5
 # Relative gaps on the path and on folds, whose scores are known less well than that.
 _PATH_TOL, _FOLD_TOL = 1e-6, 1e-4
 
@@ -220,17 +222,22 @@ class Search:
         return self.classes_[y] if hasattr(self, "classes_") else y
 
     def _criteria(self, datafit: Any, found: PathResult, weight: Any) -> np.ndarray:
-        """Information criteria along the path, negative: larger is better."""
+        """Information criteria along the path, negative: larger is better.
+
+        Fits that nearly interpolate have no likelihood to speak of: they are left out.
+        """
         n, p = float(datafit.design.n), datafit.design.p
         n = n if weight is None else float(weight.sum())
         pairs = zip(found.coef, found.intercept, strict=True)
-        values = []
+        values, counts = [], []
         for w, b in pairs:
             loss = datafit.value(datafit.design.matvec(w) + b)
             df, size = int(np.count_nonzero(w)), p * max(datafit.n_outputs, 1)
             deviance = n * self._deviance(datafit, loss)
             values.append(-information(self.criterion, deviance, n, size, df))
-        return np.array(values)
+            counts.append(df)
+        full = np.array(counts) > _FULL * datafit.design.n
+        return np.where(full & ~full.all(), -np.inf, values)
 
 
 def gaussian_deviance(loss: float, datafit: Any) -> float:
