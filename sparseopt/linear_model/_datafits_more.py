@@ -86,7 +86,6 @@ class Poisson(Datafit):
         return math.log(self.s @ self.y) - math.log(self.s @ np.exp(z - top)) - top
 
     def scale(self) -> float:
-        """F at ``w = 0`` and the best intercept, at least what rounding leaves."""
         terms = np.abs(xlogy(self.y, self.y)) + self.y
         return max(super().scale(), _LEAST_SHARE * float(self.s @ terms))
 
@@ -162,7 +161,6 @@ class Huber(Datafit):
         return float(part @ self.y[inside]) + 0.5 * float(part @ (part / s))
 
     def scale(self) -> float:
-        """F at ``w = 0`` and the best intercept, at least what rounding leaves."""
         return max(super().scale(), 1e-30 * self.value(np.zeros(self.design.n)))
 
 
@@ -251,6 +249,18 @@ class Multinomial(Datafit):
         return float(self.s @ loss)
 
     def probabilities(self, z: np.ndarray) -> np.ndarray:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, n_classes)
+            Predictions.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Exponentials of z, divided by their sums over the classes.
+        """
         p = np.exp(z - z.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         return p

@@ -43,7 +43,8 @@ class ProximalRegressorCV(Search, ProximalRegressor):
     criterion : {"cv", "ebic", "gic", "bic", "aic"}, default="cv"
         Cross-validation or an information criterion: extended Bayesian [1]_,
         generalised [2]_, Bayesian or Akaike's, with the number of coefficients that are
-        not zero as degrees of freedom; sample weights count as repetitions.
+        not zero as degrees of freedom; sample weights count as repetitions, and models
+        with more coefficients than half the samples are left out.
     one_se : bool, default=False
         Whether to take the strongest penalty whose score is within one standard error
         of the best.
@@ -56,7 +57,8 @@ class ProximalRegressorCV(Search, ProximalRegressor):
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
-        As in `ProximalRegressor`, for each problem.
+        As in `ProximalRegressor`, for the chosen model; the path and the folds are
+        solved to 1e-6 and 1e-4 at most.
     max_iter : int, optional
         Limit on iterations of each problem.
     max_time : float, optional
@@ -79,12 +81,12 @@ class ProximalRegressorCV(Search, ProximalRegressor):
     scores_, scores_error_ : ndarray of shape (n_lams,)
         Mean scores and their standard errors; for a criterion its negative.
     path_ : ndarray of shape (n_lams, n_features)
-        Coefficients for each strength, on all samples.
+        Coefficients for each strength, on all samples, to a relative gap of 1e-6.
     path_intercepts_ : ndarray of shape (n_lams,)
         Intercepts for each strength.
     path_result_ : PathResult
         Certificates of the path.
-    coef_, intercept_, support_, n_iter_ : ndarray, float, int
+    coef_, intercept_, support_, dual_gap_, n_iter_, result_ : ndarray, float, int
         Of the chosen model, as in `ProximalRegressor`.
     n_features_in_ : int
         Number of features.
@@ -207,7 +209,7 @@ class ProximalClassifierCV(Search, ProximalClassifier):
     lams : array-like, optional
         Strengths to try; if not given a geometric grid down from the smallest for which
         all coefficients are zero.
-    n_lams : int, default=50
+    n_lams : int, default=20
         Length of the grid.
     eps : float, default=1e-2
         Last value of the grid relative to the first.
@@ -216,7 +218,8 @@ class ProximalClassifierCV(Search, ProximalClassifier):
     criterion : {"cv", "ebic", "gic", "bic", "aic"}, default="cv"
         Cross-validation or an information criterion: extended Bayesian [1]_,
         generalised [2]_, Bayesian or Akaike's, with the number of coefficients that are
-        not zero as degrees of freedom; sample weights count as repetitions.
+        not zero as degrees of freedom; sample weights count as repetitions, and models
+        with more coefficients than half the samples are left out.
     one_se : bool, default=False
         Whether to take the strongest penalty whose score is within one standard error
         of the best.
@@ -229,7 +232,8 @@ class ProximalClassifierCV(Search, ProximalClassifier):
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
-        As in `ProximalClassifier`, for each problem.
+        As in `ProximalClassifier`, for the chosen model; the path and the folds are
+        solved to 1e-6 and 1e-4 at most.
     max_iter : int, optional
         Limit on iterations of each problem.
     max_time : float, optional
@@ -254,12 +258,12 @@ class ProximalClassifierCV(Search, ProximalClassifier):
     scores_, scores_error_ : ndarray of shape (n_lams,)
         Mean scores and their standard errors; for a criterion its negative.
     path_ : ndarray of shape (n_lams, n_features) or (n_lams, n_classes, n_features)
-        Coefficients for each strength, on all samples.
+        Coefficients for each strength, on all samples, to a relative gap of 1e-6.
     path_intercepts_ : ndarray of shape (n_lams,) or (n_lams, n_classes)
         Intercepts for each strength.
     path_result_ : PathResult
         Certificates of the path.
-    coef_, intercept_, support_, n_iter_ : ndarray, int
+    coef_, intercept_, support_, dual_gap_, n_iter_, result_ : ndarray, int
         Of the chosen model, as in `ProximalClassifier`.
     n_features_in_ : int
         Number of features.
@@ -296,7 +300,7 @@ class ProximalClassifierCV(Search, ProximalClassifier):
         penalty: Any = "l1",
         *,
         lams: Any = None,
-        n_lams: int = 50,
+        n_lams: int = 20,
         eps: float = 1e-2,
         loss: str = "auto",
         criterion: str = "cv",

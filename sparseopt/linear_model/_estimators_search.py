@@ -21,6 +21,7 @@ from sparseopt._core._params import (
     check_params,
     public_name,
 )
+from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._path import PathResult, critical_lam, path
 from sparseopt.prox import Penalty
 
@@ -33,6 +34,10 @@ _RULES: dict[str, Any] = {
 }
 # Mean squares below this share of the targets' are an exact fit.
 _EXACT = 1e-20
+# Coefficients per sample from which information criteria mean nothing.
+_FULL = 0.5
+# Relative gaps on the path and on folds, whose scores are known less well than that.
+_PATH_TOL, _FOLD_TOL = 1e-6, 1e-4
 
 
 def information(criterion: str, deviance: float, n: float, p: int, df: int) -> float:
@@ -108,11 +113,28 @@ class Search:
             )
         return np.unique(lams)[::-1]
 
-    def _path(self, datafit: Any, penalty: Penalty, lams: np.ndarray) -> PathResult:
+    def _options(self, rough: float) -> dict[str, Any]:
         names = ("solver", "tol", "max_iter", "max_time", "random_state", "n_threads")
         options = {name: getattr(self, name) for name in names}
-        verbose = max(0, int(getattr(self, "verbose", 0)) - 1)
-        return path(datafit, penalty, lams, verbose=verbose, **options)
+        options["tol"] = max(rough, options["tol"] or 0.0) or None
+        options["verbose"] = max(0, int(getattr(self, "verbose", 0)) - 1)
+        return options
+
+    def _path(
+        self, datafit: Any, penalty: Penalty, lams: np.ndarray, rough: float
+    ) -> PathResult:
+        single = datafit.design.dtype == np.float32
+        return path(datafit, penalty, lams, **self._options(rough * (1 + 9 * single)))
+
+    def _finish(
+        self, datafit: Any, penalty: Penalty, found: PathResult, at: int
+    ) -> Any:
+        """The chosen model, to the tolerance asked for."""
+        start = found.coef[at], found.intercept[at]
+        final = minimize_composite(datafit, penalty, init=start, **self._options(0.0))
+        self.result_, self.n_iter_ = final, final.n_iter
+        self.dual_gap_, self.support_ = final.gap, final.support
+        self._take(final.coef, final.intercept)
 
     def _choose(self, X: Any, y: np.ndarray, weight: Any) -> Any:
         """Score the path and take over the model that is chosen."""
@@ -121,7 +143,7 @@ class Search:
         X = X.tocsr() if sparse.issparse(X) else X
         datafit, penalty = self._datafit(X, y, weight), self._penalty()
         lams = self._strengths(datafit, penalty)
-        found = self._path(datafit, penalty, lams)
+        found = self._path(datafit, penalty, lams, _PATH_TOL)
         if self.criterion == "cv":
             table = self._validation(penalty, lams, X, y, weight)
         else:
@@ -133,9 +155,7 @@ class Search:
         at = choose(self.scores_, self.scores_error_, self.one_se)
         self.lams_, self.lam_ = lams[:length], float(lams[at])
         self.path_, self.path_intercepts_ = self._paths(found, length)
-        self._take(found.coef[at], found.intercept[at])
-        self.support_ = np.flatnonzero(np.any(np.atleast_2d(self.coef_) != 0, axis=0))
-        self.n_iter_ = max(int(found.n_iters.max()), 1)
+        self._finish(datafit, penalty.with_lam(self.lam_), found, at)
         self.path_result_ = found
         return self
 
@@ -172,7 +192,8 @@ class Search:
         test: np.ndarray,
     ) -> list[float]:
         own, held = (None if weight is None else weight[i] for i in (train, test))
-        found = self._path(self._datafit(X[train], y[train], own), penalty, lams)
+        datafit = self._datafit(X[train], y[train], own)
+        found = self._path(datafit, penalty, lams, _FOLD_TOL)
         if self.scoring is None:
             losses = (
                 self._loss(y[test], np.asarray(X[test] @ w) + b)
@@ -201,17 +222,22 @@ class Search:
         return self.classes_[y] if hasattr(self, "classes_") else y
 
     def _criteria(self, datafit: Any, found: PathResult, weight: Any) -> np.ndarray:
-        """Information criteria along the path, negative: larger is better."""
+        """Information criteria along the path, negative: larger is better.
+
+        Fits that nearly interpolate have no likelihood to speak of: they are left out.
+        """
         n, p = float(datafit.design.n), datafit.design.p
         n = n if weight is None else float(weight.sum())
         pairs = zip(found.coef, found.intercept, strict=True)
-        values = []
+        values, counts = [], []
         for w, b in pairs:
             loss = datafit.value(datafit.design.matvec(w) + b)
             df, size = int(np.count_nonzero(w)), p * max(datafit.n_outputs, 1)
             deviance = n * self._deviance(datafit, loss)
             values.append(-information(self.criterion, deviance, n, size, df))
-        return np.array(values)
+            counts.append(df)
+        full = np.array(counts) > _FULL * datafit.design.n
+        return np.where(full & ~full.all(), -np.inf, values)
 
 
 def gaussian_deviance(loss: float, datafit: Any) -> float:
