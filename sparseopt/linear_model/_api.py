@@ -67,7 +67,8 @@ def minimize_composite(
         penalty.  "group_bcd": the same by groups.  "prox_newton": for losses with a
         second derivative.  "prox_grad": accelerated proximal gradient, for every
         smooth loss.  "saga", "prox_svrg": stochastic, for many samples.  "admm",
-        "pdhg": splitting.  "envelope": for the group sparse envelope.
+        "pdhg": splitting, for sums of penalties.  "multinomial_cd": block coordinate
+        descent for several classes.  "envelope": for the group sparse envelope.
     tol : float, optional
         Bound on the duality gap relative to F at ``w = 0``, or for penalties that are
         not convex on the largest distance of the negative gradient to the

@@ -249,7 +249,7 @@ class Multinomial(Datafit):
         return float(self.s @ loss)
 
     def probabilities(self, z: np.ndarray) -> np.ndarray:
-        """Probabilities of the classes.
+        """Return the probabilities of the classes.
 
         Parameters
         ----------

@@ -44,7 +44,7 @@ class ProximalRegressorCV(Search, ProximalRegressor):
         Cross-validation or an information criterion: extended Bayesian [1]_,
         generalised [2]_, Bayesian or Akaike's, with the number of coefficients that are
         not zero as degrees of freedom; sample weights count as repetitions, and models
-        with more coefficients than half the samples are left out.
+        with more coefficients than a third of the samples are left out.
     one_se : bool, default=False
         Whether to take the strongest penalty whose score is within one standard error
         of the best.
@@ -219,7 +219,7 @@ class ProximalClassifierCV(Search, ProximalClassifier):
         Cross-validation or an information criterion: extended Bayesian [1]_,
         generalised [2]_, Bayesian or Akaike's, with the number of coefficients that are
         not zero as degrees of freedom; sample weights count as repetitions, and models
-        with more coefficients than half the samples are left out.
+        with more coefficients than a third of the samples are left out.
     one_se : bool, default=False
         Whether to take the strongest penalty whose score is within one standard error
         of the best.

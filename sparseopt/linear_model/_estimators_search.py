@@ -35,7 +35,7 @@ _RULES: dict[str, Any] = {
 # Mean squares below this share of the targets' are an exact fit.
 _EXACT = 1e-20
 # Coefficients per sample from which information criteria mean nothing.
-_FULL = 0.5
+_FULL = 1.0 / 3.0
 # Relative gaps on the path and on folds, whose scores are known less well than that.
 _PATH_TOL, _FOLD_TOL = 1e-6, 1e-4
 
@@ -151,7 +151,8 @@ class Search:
         length = min(len(found.lams), len(table))  # of what a time limit left
         table, folds = table[:length], table.shape[1]
         self.scores_ = table.mean(axis=1)
-        self.scores_error_ = table.std(axis=1, ddof=int(folds > 1)) / math.sqrt(folds)
+        error = np.zeros(length) if folds == 1 else table.std(axis=1, ddof=1)
+        self.scores_error_ = error / math.sqrt(folds)
         at = choose(self.scores_, self.scores_error_, self.one_se)
         self.lams_, self.lam_ = lams[:length], float(lams[at])
         self.path_, self.path_intercepts_ = self._paths(found, length)

@@ -51,6 +51,8 @@ _SOLVERS: dict[str, Solver] = {
     "admm": Solver(_admm.solve, _admm.unfit, 20_000),
     "pdhg": Solver(_pdhg.solve, _pdhg.unfit, 100_000),
 }
+# Samples from which on full gradients are faster than the descent on classes.
+_MANY = 200
 # The order in which "auto" looks for an algorithm that fits.
 _PREFERENCE = (
     "anderson_cd",
@@ -72,6 +74,8 @@ def choose(datafit: Datafit, penalty: Penalty, solver: str, owner: str) -> str:
     """Name of the algorithm to use; an error that says why if there is none."""
     if solver == "auto":
         for name in _PREFERENCE:
+            if name == "multinomial_cd" and datafit.design.n > _MANY:
+                continue  # products with all of X pay
             if name in _SOLVERS and _SOLVERS[name].unfit(datafit, penalty) is None:
                 return name
         reasons = "; ".join(
