@@ -127,9 +127,9 @@ def make_sparse_regression(
     active = rng.choice(m, n_nonzero, replace=False)
     draws = rng.standard_normal((n_nonzero, group_size))
     values = {"sign": np.sign(draws), "normal": draws, "one": np.ones_like(draws)}
-    w = np.zeros((m, group_size))
-    w[active] = values[coef]
-    w = w.ravel()
+    blocks = np.zeros((m, group_size))
+    blocks[active] = values[coef]
+    w = blocks.ravel()
     signal = X @ w
     noise = float(np.sqrt(np.var(signal) / snr))
     y = signal + noise * rng.standard_normal(n)

@@ -14,6 +14,8 @@ from sparseopt.prox._blocks import Blocks
 
 # Up to this many elements the kernels take one thread.
 _ONE_THREAD = 2_000_000
+# Differences eta a - b of this size, relative to b, are zero but for rounding.
+_ROUNDING = 4e-15
 _NAMES = {
     _kernels: (
         "envelope_prox",
@@ -282,5 +284,6 @@ def shares(
         u = a * (math.sqrt(blocks.weight) / root.t) if root.t > 1e-300 else a / root.t
     u = u.astype(np.float64, copy=False)
     u -= b
+    u[u <= _ROUNDING * b] = 0.0  # no group is kept by chance
     u /= c
     return np.clip(u, 0.0, 1.0, out=u)

@@ -14,6 +14,15 @@ double so_value(const so_root_table *T, const so_elements *x, const double decid
     return sums[0] + (sums[1] * p - sums[2]);
 }
 
+/* Whether the sum at p has reached the target.  Where no element is between its bounds the sum is
+ * flat, and a target that it meets but for rounding is met: else the search would go on to the
+ * next breakpoint, and the element that enters there keep a share of rounding's size. */
+static int reached(const double sums[3], double p, double target)
+{
+    double excess = sums[0] + (sums[1] * p - sums[2]) - target;
+    return excess >= (sums[1] > 0.0 ? 0.0 : -1e-13 * target);
+}
+
 static double random_breakpoint(const so_elements *x, uint64_t *state, double lo, double hi)
 {
     uint64_t bits = next_random(state);
@@ -59,11 +68,11 @@ double so_general_search(const so_root_table *T, so_elements *x, double target, 
             if (!(p > lo && p < hi))
                 return lo;
         }
-        double excess = so_value(T, x, decided, p, sums) - target;
+        so_value(T, x, decided, p, sums);
         double next = sums[1] > 0.0 ? (target - sums[0] + sums[2]) / sums[1] : NAN;
         if (next == p)
             return p;
-        if (excess >= 0.0)
+        if (reached(sums, p, target))
             hi = p;
         else
             lo = p;
@@ -128,7 +137,8 @@ static void narrow(const so_root_table *T, const so_elements *x, double target, 
         double at = so_sample_root(T, &y, goal + shift, side ? &unused : &margin);
         if (!(at > *lo && at < *hi))
             continue;
-        if (so_value(T, x, none, at, sums) >= target)
+        so_value(T, x, none, at, sums);
+        if (reached(sums, at, target))
             *hi = at;
         else
             *lo = at;

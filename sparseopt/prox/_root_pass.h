@@ -52,7 +52,10 @@ static inline SO_T SO_N(shrunk)(SO_T x, SO_T tau, SO_T alpha, SO_T low, SO_T hig
 static void SO_N(shrink)(const SO_T *x, SO_T *w, int64_t n, double tau_, double alpha_,
                          double low_, double high_, int past_cache)
 {
-    SO_T tau = (SO_T)tau_, alpha = (SO_T)alpha_, low = (SO_T)low_, high = (SO_T)high_;
+    /* just above the root: an element that enters there is not kept by rounding */
+    double above = 1.0 + 4.0 * (sizeof(SO_T) == 8 ? DBL_EPSILON : FLT_EPSILON);
+    SO_T tau = (SO_T)(tau_ * above), alpha = (SO_T)alpha_, low = (SO_T)low_;
+    SO_T high = (SO_T)high_;
     int64_t i = 0;
 #ifdef SO_VECTOR
     if (past_cache) {

@@ -194,7 +194,8 @@ void so_weighted_prox(const so_root_table *T, const so_weighted *g, double p, vo
         weigh(T, &c, i, n);
         if (shares)
             for (int64_t j = 0; j < n; j++) {
-                double b = g->lam * c.d[j], u = (p * c.a[j] - b) / (1.0 - g->debias * b);
+                double b = g->lam * c.d[j], t = p * c.a[j] - b, u = t / (1.0 - g->debias * b);
+                u = t > 16.0 * DBL_EPSILON * b ? u : 0.0;
                 if (p == INFINITY)
                     u = c.a[j] > 0.0;
                 shares[i + j] = u > 0.0 ? (u < 1.0 ? u : 1.0) : 0.0;

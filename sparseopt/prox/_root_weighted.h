@@ -22,8 +22,9 @@ static void SO_N(weighted_scale)(const SO_T *x, SO_T *w, const double *a, const 
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         double b = lam * d[i], c = 1.0 - debias * b;
-        double u = (p * a[i] - b) / c;
-        u = u > 0.0 ? u : 0.0;
+        double t = p * a[i] - b, u = t / c;
+        /* a difference of rounding's size is none: no group is kept by chance */
+        u = t > 16.0 * DBL_EPSILON * b ? u : 0.0;
         u = u < 1.0 ? u : 1.0;
         w[i] = x[i] * (SO_T)(u / (c * u + b)) + (SO_T)0;
     }

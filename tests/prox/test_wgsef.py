@@ -320,3 +320,20 @@ def test_overlapping_output(rng):
     expected = prox_wgsef(memory[:20].copy(), 4)
     prox_wgsef(memory[:20], 4, out=memory[10:])
     np.testing.assert_array_equal(memory[10:], expected)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"weights": "sqrt", "groups": 3}, {"weights": "random"}, {"debias": 0.1}],
+)
+def test_no_group_is_kept_by_rounding(options, rng):
+    """Where the sum of shares is flat at k, the next group to enter stays zero."""
+    for _ in range(300):
+        x, k, lam = rng.normal(size=30), int(rng.integers(1, 10)), 10 ** rng.uniform(2)
+        given = dict(options)
+        if options.get("weights") == "random":
+            given["weights"] = rng.uniform(0.5, 2.0, 30)
+        if "debias" in options:
+            given["debias"] = 0.1 / lam
+        kept = np.abs(prox_wgsef(x, k, lam, **given))
+        assert kept[kept > 0].min() > 1e-10
