@@ -135,7 +135,7 @@ def gap(X, y, k, lam, w):
     scale = (theta @ y) / (n * theta @ theta + scores / lam)
     dual = scale * theta @ y - scale**2 * (n * theta @ theta + scores / lam) / 2
     primal = 0.5 * r @ r / n + lam * wgsef_value(w, k)
-    return (primal - dual) / (0.5 * y @ y / n)
+    return float((primal - dual) / (0.5 * y @ y / n))
 
 
 def clarabel(X, y, k, lam):
@@ -260,12 +260,12 @@ def section_certificate(quick, limit):
             model = SparseEnvelopeRegressor(k=4, lam=lam, refit="ridge").fit(X, y)
             best, slack = exhaustive(X, y, 4, lam), 1e-9 * y.var()
             low, high = model.lower_bound_, model.upper_bound_
-            inside += low - slack <= best <= high + slack
-            optimal += high <= best + slack
-            certified += model.certified_
+            inside += bool(low - slack <= best <= high + slack)
+            optimal += bool(high <= best + slack)
+            certified += bool(model.certified_)
             widths.append((high - low) / high)
-        row = {"lam": lam, "cases": len(seeds), "inside": int(inside)}
-        row |= {"optimal": int(optimal), "certified": int(certified)}
+        row = {"lam": lam, "cases": len(seeds), "inside": inside}
+        row |= {"optimal": optimal, "certified": certified}
         results.append(row | {"mean width": statistics.mean(widths)})
     print("bounds of the best 4 of 14 features with a ridge")
     header = list(results[0])

@@ -13,7 +13,12 @@ from sparseopt.linear_model._envelope_estimators import (
     SparseEnvelopeRegressor,
 )
 from sparseopt.linear_model._estimators import ProximalClassifier, ProximalRegressor
+from sparseopt.linear_model._estimators_cv import (
+    ProximalClassifierCV,
+    ProximalRegressorCV,
+)
 from sparseopt.linear_model._path import PathResult, path
+from sparseopt.linear_model._plot import plot_path
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._subset_api import SubsetResult, best_subset
 
@@ -29,7 +34,9 @@ __all__ = [
     "PathResult",
     "Poisson",
     "ProximalClassifier",
+    "ProximalClassifierCV",
     "ProximalRegressor",
+    "ProximalRegressorCV",
     "SparseEnvelopeClassifier",
     "SparseEnvelopeClassifierCV",
     "SparseEnvelopeRegressor",
@@ -39,4 +46,5 @@ __all__ = [
     "minimize_composite",
     "overlapping_group_lasso",
     "path",
+    "plot_path",
 ]

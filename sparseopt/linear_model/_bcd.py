@@ -7,7 +7,7 @@ from sparseopt.linear_model._cd import solve_quadratic
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._group_forms import GroupBlocks
 from sparseopt.linear_model._run import Run
-from sparseopt.prox import Penalty
+from sparseopt.prox import GroupLasso, Penalty, SparseGroupLasso
 
 
 def unfit_bcd(datafit: Datafit, penalty: Penalty) -> str | None:
@@ -16,7 +16,7 @@ def unfit_bcd(datafit: Datafit, penalty: Penalty) -> str | None:
         return "it is for least squares with one output"
     if datafit.design.kind == "operator":
         return "it needs the columns of X, not an operator"
-    if GroupBlocks.of(penalty, datafit.design.p) is None:
+    if not isinstance(penalty, (GroupLasso, SparseGroupLasso)):
         return "the penalty is no group lasso or sparse group lasso"
     return None
 

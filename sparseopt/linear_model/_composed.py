@@ -43,7 +43,7 @@ class Composed:
     >>> datafit = LeastSquares(np.eye(5), y)
     >>> result = minimize_composite(datafit, [L1(0.01), Composed(L1(0.1), D)])
     >>> result.coef.round(3)
-    array([0.15 , 0.15 , 0.15 , 2.75 , 2.75 ])
+    array([0.15, 0.15, 0.15, 2.75, 2.75])
     """
 
     is_convex = True

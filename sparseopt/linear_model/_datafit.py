@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -52,6 +53,12 @@ class Datafit:
         Whether l is quadratic in z.
     has_hessian : bool
         Whether `hessian` is the second derivative, and not a bound of it.
+
+    Examples
+    --------
+    >>> from sparseopt.linear_model import Datafit, Huber, LeastSquares
+    >>> issubclass(LeastSquares, Datafit), LeastSquares.is_quadratic
+    (True, True)
     """
 
     n_outputs: int = 0
@@ -70,39 +77,119 @@ class Datafit:
     def _targets(self, y: Any) -> np.ndarray:
         return as_vector(y, "y", self.design.n).astype(np.float64)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Methods without a docstring of their own are described by the base class."""
+        super().__init_subclass__(**kwargs)
+        for name, method in vars(cls).items():
+            if inspect.isfunction(method) and method.__doc__ is None:
+                method.__doc__ = getattr(getattr(Datafit, name, None), "__doc__", None)
+
     def value(self, z: np.ndarray) -> float:
-        """F(z)."""
+        """F(z).
+
+        Parameters
+        ----------
+        z : ndarray
+            Predictions, with the intercept.
+
+        Returns
+        -------
+        float
+            The mean loss.
+        """
         raise NotImplementedError
 
     def gradient(self, z: np.ndarray) -> np.ndarray:
-        """Derivatives of F with respect to z, float64, of z's shape."""
+        """The derivative of F with respect to z.
+
+        Parameters
+        ----------
+        z : ndarray
+            Predictions.
+
+        Returns
+        -------
+        ndarray
+            The derivatives, float64, of the shape of z.
+        """
         raise NotImplementedError
 
     def hessian(self, z: np.ndarray) -> np.ndarray:
-        """Diagonal of the second derivative of F, or an upper bound of it."""
+        """Diagonal of the second derivative of F, or an upper bound of it.
+
+        Parameters
+        ----------
+        z : ndarray
+            Predictions.
+
+        Returns
+        -------
+        ndarray
+            The diagonal, float64, of the shape of z.
+        """
         raise NotImplementedError
 
     def conjugate(self, theta: np.ndarray) -> float:
-        """``sup_z <theta, z> - F(z)``; infinity outside the domain."""
+        """Convex conjugate ``sup_z <theta, z> - F(z)``.
+
+        Parameters
+        ----------
+        theta : ndarray
+            Dual point, of the shape of z.
+
+        Returns
+        -------
+        float
+            The value, infinity outside the domain.
+        """
         raise NotImplementedError
 
     def lipschitz(self) -> float:
-        """Estimate, from below, of the Lipschitz constant of the gradient in w."""
+        """Estimate, from below, of the Lipschitz constant of the gradient in w.
+
+        Returns
+        -------
+        float
+            The estimate, infinity for losses of unbounded curvature.
+        """
         return self.curvature * self.design.square_norm(
             self.s, centred=self.fit_intercept
         )
 
     def shift(self, z: np.ndarray) -> Any:
-        """Constant b, one for each output, that minimises ``F(z + b)``."""
+        """Constant b, one for each output, that minimises ``F(z + b)``.
+
+        Parameters
+        ----------
+        z : ndarray
+            Predictions.
+
+        Returns
+        -------
+        float or ndarray
+            The constants.
+        """
         return _newton_shift(self, z)
 
     def zero(self) -> np.ndarray:
-        """Predictions of ``w = 0`` without intercept."""
+        """The predictions of ``w = 0`` without intercept.
+
+        Returns
+        -------
+        ndarray
+            Zeros, one for each sample and output.
+        """
         shape = (self.design.n, self.n_outputs) if self.n_outputs else self.design.n
         return np.zeros(shape)
 
     def scale(self) -> float:
-        """F at ``w = 0`` and the best intercept: the unit of the duality gap."""
+        """F at ``w = 0`` and the best intercept: the unit of the duality gap.
+
+        Returns
+        -------
+        float
+            The unit.
+        """
         z = self.zero()
         return self.value(z + self.shift(z)) if self.fit_intercept else self.value(z)
 
@@ -144,20 +231,16 @@ class LeastSquares(Datafit):
         return y
 
     def value(self, z: np.ndarray) -> float:
-        """F(z)."""
         r = z - self.y
         return 0.5 * float(r @ (self.s * r))
 
     def gradient(self, z: np.ndarray) -> np.ndarray:
-        """Derivatives of F with respect to z."""
         return self.s * (z - self.y)
 
     def hessian(self, z: np.ndarray) -> np.ndarray:
-        """The sample weights."""
         return self.s
 
     def conjugate(self, theta: np.ndarray) -> float:
-        """``<theta, y> + sum theta_i^2 / (2 s_i)``."""
         inside = self.s > 0
         if np.any(theta[~inside]):
             return math.inf
@@ -165,11 +248,9 @@ class LeastSquares(Datafit):
         return float(theta @ self.y[inside]) + 0.5 * float(theta @ (theta / s))
 
     def shift(self, z: np.ndarray) -> float:
-        """Weighted mean of the residuals."""
         return float(self.s @ (self.y - z))
 
     def scale(self) -> float:
-        """F at ``w = 0`` and the best intercept, at least what rounding leaves."""
         return max(super().scale(), _ROUNDING * float(self.y @ (self.s * self.y)))
 
 
@@ -224,19 +305,15 @@ class Logistic(Datafit):
         return np.where(labels == classes[1], 1.0, -1.0)
 
     def value(self, z: np.ndarray) -> float:
-        """F(z)."""
         return float(self.s @ np.logaddexp(0.0, -self.y * z))
 
     def gradient(self, z: np.ndarray) -> np.ndarray:
-        """Derivatives of F with respect to z."""
         return -self.s * self.y * expit(-self.y * z)
 
     def hessian(self, z: np.ndarray) -> np.ndarray:
-        """``s p (1 - p)`` for the probabilities p."""
         return self.s * expit(z) * expit(-z)
 
     def conjugate(self, theta: np.ndarray) -> float:
-        """Negative entropy of the probabilities ``-y theta / s``."""
         inside = self.s > 0
         if np.any(theta[~inside]):
             return math.inf
@@ -247,7 +324,6 @@ class Logistic(Datafit):
         return float(s @ (xlogy(p, p) + xlogy(1.0 - p, 1.0 - p)))
 
     def shift(self, z: np.ndarray) -> float:
-        """Constant that minimises ``F(z + b)``; one class only has no finite one."""
         signs = self.y[self.s > 0]
         if signs.min() == signs.max():
             raise ValueError(
@@ -270,7 +346,7 @@ def _newton_shift(datafit: Datafit, z: np.ndarray) -> float:
         else:
             low = shift
         bend = float(datafit.hessian(z + shift).sum())
-        step = -slope / bend if bend > 0 else -math.copysign(1.0, slope)
+        step = -slope / bend if bend > 0 else -math.copysign(math.inf, slope)
         # flat tails give steps that are far too long
         step = math.copysign(min(abs(step), 2.0 + abs(shift)), step)
         new = shift + step

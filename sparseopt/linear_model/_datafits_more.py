@@ -86,7 +86,6 @@ class Poisson(Datafit):
         return math.log(self.s @ self.y) - math.log(self.s @ np.exp(z - top)) - top
 
     def scale(self) -> float:
-        """F at ``w = 0`` and the best intercept, at least what rounding leaves."""
         terms = np.abs(xlogy(self.y, self.y)) + self.y
         return max(super().scale(), _LEAST_SHARE * float(self.s @ terms))
 
@@ -162,7 +161,6 @@ class Huber(Datafit):
         return float(part @ self.y[inside]) + 0.5 * float(part @ (part / s))
 
     def scale(self) -> float:
-        """F at ``w = 0`` and the best intercept, at least what rounding leaves."""
         return max(super().scale(), 1e-30 * self.value(np.zeros(self.design.n)))
 
 
@@ -251,6 +249,18 @@ class Multinomial(Datafit):
         return float(self.s @ loss)
 
     def probabilities(self, z: np.ndarray) -> np.ndarray:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, n_classes)
+            Predictions.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            Exponentials of z, divided by their sums over the classes.
+        """
         p = np.exp(z - z.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         return p
@@ -282,27 +292,29 @@ class Multinomial(Datafit):
                 f"intercept is fitted. Got none of class {self.classes[k]!r}."
             )
         shift = np.zeros(self.n_outputs)
-        value = self.value(z)
         for _ in range(100):
             p = self.probabilities(z + shift)
-            slope = self.s @ (p - self.y)
-            if np.abs(slope).max() <= 4e-16:
+            weighted = self.s[:, None] * p
+            slope = weighted.sum(axis=0) - mean
+            if np.abs(slope).max() <= 1e-15:
                 break
-            bend = np.diag(self.s @ p) - p.T @ (self.s[:, None] * p)
+            bend = np.diag(weighted.sum(axis=0)) - p.T @ weighted
             step = -np.linalg.solve(bend + 1.0 / self.n_outputs, slope)
-            step -= step.mean()
-            step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-300))
-            slope_along, t = float(slope @ step), 1.0
-            new = self.value(z + (shift + t * step))
-            while (
-                new > value + 1e-4 * t * slope_along + 1e-15 * abs(value) and t > 1e-8
-            ):
-                t *= 0.5
-                new = self.value(z + (shift + t * step))
-            shift, value = shift + t * step, new
-            if np.abs(step).max() <= 1e-15 * (1.0 + np.abs(shift).max()):
+            size = float(np.abs(step).max())
+            if size > 0.5:
+                step *= min(1.0, 2.0 / size)
+                step *= self._shorter(z + shift, slope, step)
+            shift = shift + step
+            if size <= 1e-8:  # the next would be about its square
                 break
-        return shift
+        return shift - shift.mean()
+
+    def _shorter(self, z: np.ndarray, slope: np.ndarray, step: np.ndarray) -> float:
+        """Share of a step of the intercepts with which the loss falls enough."""
+        t, value, gain = 1.0, self.value(z), float(slope @ step)
+        while t > 1e-8 and self.value(z + t * step) > value + 1e-4 * t * gain:
+            t *= 0.5
+        return t
 
 
 class Cox(Datafit):

@@ -36,17 +36,29 @@ class Design:
         self.X: Any = None
         self.kind: Literal["dense", "sparse", "operator"] = "dense"
         self.dtype: np.dtype = np.dtype(np.float64)
+        self._lost = 0.0
         if isinstance(X, Design):
             self.X, self.kind, self.dtype = X.X, X.kind, X.dtype
+            self._lost = X._lost
         elif sparse.issparse(X):
-            self.X, self.kind = _as_csc(X, name), "sparse"
+            self.X, self._lost = _as_csc(X, name)
+            self.kind = "sparse"
             self.dtype = self.X.dtype
         elif isinstance(X, LinearOperator):
             self.X, self.kind = X, "operator"
         else:
-            self.X = _as_dense(X, name)
+            self.X, self._lost = _as_dense(X, name)
             self.dtype = self.X.dtype
         self.n, self.p = (int(size) for size in self.X.shape)
+
+    def require_squares(self) -> None:
+        """Raise an error if squared entries overflow or all vanish."""
+        if self._lost:
+            least, most = _RANGE
+            raise ValueError(
+                f"The 'X' array must have a largest magnitude in [{least}, {most}] for "
+                f"this solver, or squares are lost. Got {self._lost:.3g}; rescale it."
+            )
 
     def matvec(self, w: np.ndarray) -> np.ndarray:
         """``X w``, float64, for w of shape (p,) or (p, k)."""
@@ -166,28 +178,29 @@ def _column_sums(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     return np.diff(total[indptr])
 
 
-def _check_range(array: np.ndarray, name: str) -> None:
-    """Entries are finite, and their squares neither overflow nor vanish."""
+def _lost_magnitude(array: np.ndarray, name: str) -> float:
+    """Largest magnitude if its square overflows or vanishes, else 0; checks NaN."""
+    if array.dtype == np.float64 and array.flags.forc:
+        flat = array.reshape(-1, order="A")
+        with np.errstate(over="ignore"):
+            square = float(flat @ flat)
+        if _RANGE[0] ** 2 * flat.size < square < _RANGE[1] ** 2:
+            return 0.0
     top = max(float(array.max()), -float(array.min()))
     if not top < np.inf:  # NaN too
         check_finite(array, name)
-    least, most = _RANGE
-    if top and not least < top < most:
-        raise ValueError(
-            f"The {name!r} array must have a largest magnitude in [{least}, {most}], "
-            f"or squares are lost. Got {top:.3g}; rescale it."
-        )
+    return 0.0 if _RANGE[0] < top < _RANGE[1] else top
 
 
-def _as_dense(X: Any, name: str) -> np.ndarray:
+def _as_dense(X: Any, name: str) -> tuple[np.ndarray, float]:
     array = as_floats(X, name, ndim=2)
-    _check_range(array, name)
+    lost = _lost_magnitude(array, name)
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         array = np.asfortranarray(array)
-    return array
+    return array, lost
 
 
-def _as_csc(X: Any, name: str) -> Any:
+def _as_csc(X: Any, name: str) -> tuple[Any, float]:
     data = (
         as_floats(X.data if X.format != "dok" else X.tocoo().data, name, ndim=1)
         if X.nnz
@@ -195,10 +208,9 @@ def _as_csc(X: Any, name: str) -> Any:
     )
     if 0 in X.shape:
         raise ValueError(f"The {name!r} matrix must not be empty. Got shape {X.shape}.")
-    if data.size:
-        _check_range(data, name)
+    lost = _lost_magnitude(data, name) if data.size else 0.0
     matrix = sparse.csc_array(X).astype(data.dtype, copy=False)
     if not matrix.has_sorted_indices or not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
-    return matrix
+    return matrix, lost

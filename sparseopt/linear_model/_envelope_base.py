@@ -73,7 +73,7 @@ class SparseEnvelope(BaseEstimator):
         self.support_ = np.flatnonzero(np.any(coef != 0, axis=0))
         self.group_support_ = np.unique(np.concatenate([fit.subset for fit in fits]))
         self.n_iter_ = max(fit.n_iter for fit in fits)
-        numbers = {
+        numbers: dict[str, list[Any]] = {
             "u_": [fit.u for fit in fits],
             "dual_gap_": [fit.gap for fit in fits],
             "lower_bound_": [fit.bounds.lower for fit in fits],

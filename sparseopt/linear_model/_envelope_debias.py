@@ -8,6 +8,7 @@ up whenever the objective would rise.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,8 @@ _SAFE = 0.5
 
 def solve_debiased(run: Run) -> Status:
     """Iterate from the start of the run until the point is stationary."""
-    penalty, datafit = run.penalty, run.datafit
+    penalty: Any = run.penalty
+    datafit = run.datafit
     parts = penalty.parts((run.design.p,))
     d = 1.0 if parts.weights is None else float(parts.weights.max())
     bound = penalty.debias * penalty.lam * d / _SAFE

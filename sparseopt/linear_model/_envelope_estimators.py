@@ -367,7 +367,7 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Scores of the classes.
+        """Compute scores of the classes.
 
         Parameters
         ----------
@@ -383,7 +383,7 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
         return scores.ravel() if self.classes_.size == 2 else scores
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes.
+        """Predict probabilities of the classes.
 
         Parameters
         ----------

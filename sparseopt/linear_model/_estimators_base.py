@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp, xlogy
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -168,6 +169,25 @@ def classification_datafit(
     if loss == "logistic":
         return Logistic(X, y, **options)
     return Multinomial(X, np.eye(len(classes))[y], **options)
+
+
+def regression_loss(
+    loss: str, delta: float, y: np.ndarray, z: np.ndarray
+) -> np.ndarray:
+    """Losses of single samples for predictions z."""
+    if loss == "poisson":
+        with np.errstate(over="ignore"):
+            return np.exp(z) - y * z + xlogy(y, y) - y
+    r = np.abs(y - z)
+    near = np.minimum(r, delta) if loss == "huber" else r
+    return near * (r - 0.5 * near)
+
+
+def classification_loss(codes: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Losses of single samples for scores z, of the second class or of all."""
+    if z.ndim == 1:
+        return np.logaddexp(0.0, np.where(codes == 1, -z, z))
+    return logsumexp(z, axis=1) - z[np.arange(len(codes)), codes]
 
 
 def choose_loss(loss: str, classes: np.ndarray, owner: str) -> str:

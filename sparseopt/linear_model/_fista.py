@@ -136,13 +136,26 @@ class _Fista:
             return float(change @ (self.datafit.s * change)) <= square
         with np.errstate(over="ignore", invalid="ignore"):
             other = z + change
-            if self.datafit.fit_intercept and np.isfinite(other).all():
-                other = other + self.datafit.shift(other)
-            excess = self.datafit.value(other) - loss - float(np.vdot(theta, change))
-            if excess > _ROUNDING * abs(loss) or not math.isfinite(excess):
-                return 2.0 * excess <= square
-            slopes = self.datafit.gradient(other) - theta
-            return float(np.vdot(slopes, change)) <= square
+            if self._below(other, change, theta, loss, square):
+                return True  # all the more at the best intercept
+            if not self.datafit.fit_intercept or not np.isfinite(other).all():
+                return False
+            other = other + self.datafit.shift(other)
+            return self._below(other, change, theta, loss, square)
+
+    def _below(
+        self,
+        other: np.ndarray,
+        change: np.ndarray,
+        theta: np.ndarray,
+        loss: float,
+        square: float,
+    ) -> bool:
+        excess = self.datafit.value(other) - loss - float(np.vdot(theta, change))
+        if excess > _ROUNDING * abs(loss) or not math.isfinite(excess):
+            return 2.0 * excess <= square
+        slopes = self.datafit.gradient(other) - theta
+        return float(np.vdot(slopes, change)) <= square
 
     def _falls(self, new: np.ndarray, xnew: np.ndarray) -> bool:
         _, loss, _ = self._slope(xnew)

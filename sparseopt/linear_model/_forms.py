@@ -248,9 +248,9 @@ class Coordinates:
             return 0
         old = w[A]
         part = self.part(A)
-        rows = H[A]
+        inner, slope = H[np.ix_(A, A)], g[A]
         direction = newton_direction(
-            rows[:, A], g[A] + part.slope(old), part.bend(old), self.is_convex
+            inner, slope + part.slope(old), part.bend(old), self.is_convex
         )
         if direction is None:
             return -1
@@ -258,14 +258,14 @@ class Coordinates:
         for t in (1.0, 0.3, 0.1, 0.03):
             new = part.clip(old, old + t * direction)
             step = new - old
-            moved = step @ rows
-            change = step @ g[A] + 0.5 * (step @ moved[A]) + part.value(new) - value
+            change = step @ slope + 0.5 * (step @ (inner @ step))
+            change += part.value(new) - value
             stopped = int(np.count_nonzero(new != old + t * direction))
             # without a kink in the way the step is exact; rounding must not refuse it
             exact = not stopped and t == 1.0 and self.kind in _PIECEWISE
             if change < 0.0 or exact:
                 w[A] = new
-                g += moved
+                _kernels.add_rows(H, A, step, g)
                 return stopped if t == 1.0 else max(stopped, 1)
         return -1
 
@@ -288,15 +288,14 @@ def newton_direction(
     H: np.ndarray, slope: np.ndarray, bend: np.ndarray, is_convex: bool
 ) -> np.ndarray | None:
     """Solution of ``(H + diag(bend)) d = -slope``, None if that has no minimum."""
-    H = np.array(H, order="F")
-    H[np.diag_indices_from(H)] += bend
-    factor, info = lapack.dpotrf(H, lower=1, clean=0)
-    if info > 0:
-        if not is_convex:
-            return None
-        H[np.diag_indices_from(H)] += _JITTER * max(np.trace(H) / len(H), 1e-300)
-        factor, info = lapack.dpotrf(H, lower=1, clean=0, overwrite_a=1)
-        if info > 0:
-            return None
-    d, _ = lapack.dpotrs(factor, -slope, lower=1)
-    return d if np.isfinite(d).all() else None
+    for jitter in (0.0, _JITTER) if is_convex else (0.0,):
+        # symmetric: the transpose of a C array is what LAPACK overwrites
+        M = np.array(H, order="C").T
+        M[np.diag_indices_from(M)] += bend
+        if jitter:
+            M[np.diag_indices_from(M)] += jitter * max(np.trace(M) / len(M), 1e-300)
+        factor, info = lapack.dpotrf(M, lower=1, clean=0, overwrite_a=1)
+        if info == 0:
+            d, _ = lapack.dpotrs(factor, -slope, lower=1)
+            return d if np.isfinite(d).all() else None
+    return None

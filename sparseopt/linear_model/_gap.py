@@ -47,16 +47,22 @@ def dual_point(
     point is scaled: down to where the conjugate is finite, and for quadratic losses
     with the best factor if P* is an indicator or quadratic.
     """
-    scale = _safe_scale(penalty, grad)
-    tries = [scale]
+    scale = float(penalty.dual_scale(-grad))
+    bound = penalty.conjugate(-scale * grad) if scale > 0.0 else 0.0
+    value = -bound - datafit.conjugate(scale * theta)
+    best, best_scale = (value, scale) if value == value else (-math.inf, 0.0)
     if datafit.is_quadratic:
-        tries.append(_best_scale(datafit, penalty, theta, grad, scale))
-    values = [_dual_value(datafit, penalty, theta, grad, t) for t in tries]
-    best = int(np.argmax(values))
-    return values[best], tries[best] * theta
+        other = _best_scale(datafit, penalty, theta, grad, scale, bound)
+        # an indicator is zero on the whole ray
+        inside = bound == 0.0 and 0.0 <= other <= scale
+        bound = 0.0 if inside else penalty.conjugate(-other * grad)
+        value = -bound - datafit.conjugate(other * theta)
+        if value > best:
+            best, best_scale = value, other
+    return best, best_scale * theta
 
 
-def _best_scale(datafit, penalty, theta, grad, scale) -> float:
+def _best_scale(datafit, penalty, theta, grad, scale, bound) -> float:
     """Maximiser of the dual on the ray of theta if P* is 0 or quadratic on it."""
     inside = datafit.s > 0
     part = theta[inside]
@@ -64,30 +70,13 @@ def _best_scale(datafit, penalty, theta, grad, scale) -> float:
     s = datafit.s[inside].reshape(-1, *[1] * (theta.ndim - 1))
     square = float(np.vdot(part, part / s))
     if scale > 0.0:
-        square += 2.0 * penalty.conjugate(-scale * grad) / scale**2
+        square += 2.0 * bound / scale**2
     if not 0.0 < square < math.inf:
         return 0.0
-    # dual_scale answers in [0, 1]; beyond one the ray may go on
     best = max(0.0, -linear / square)
-    if best > 1.0:
-        best *= _safe_scale(penalty, best * grad)
-        return best
-    return min(best, scale) if scale < 1.0 else best
-
-
-def _safe_scale(penalty, grad) -> float:
-    """Scale after whose rounding the conjugate is finite."""
-    scale = float(penalty.dual_scale(-grad))
-    for less in (0.0, 5e-16, 1e-14, 1e-12):
-        if math.isfinite(penalty.conjugate((less - 1.0) * scale * grad)):
-            return (1.0 - less) * scale
-    return 0.0
-
-
-def _dual_value(datafit, penalty, theta, grad, scale) -> float:
-    with np.errstate(over="ignore", invalid="ignore"):
-        value = -datafit.conjugate(scale * theta) - penalty.conjugate(-scale * grad)
-    return value if value == value else -math.inf
+    if best > 1.0 == scale:  # dual_scale answers in [0, 1]: the ray may go on
+        return best * float(penalty.dual_scale(-best * grad))
+    return min(best, scale)
 
 
 def stationarity(penalty: Penalty, w: np.ndarray, grad: np.ndarray) -> float:

@@ -29,6 +29,8 @@ class GroupBlocks:
         Where groups start in `order`, or for a part in its own coefficients.
     level, level1 : ndarray
         One for each group.
+    size : int or None
+        Size of all groups, which then stand side by side.
     """
 
     label: np.ndarray
@@ -36,6 +38,7 @@ class GroupBlocks:
     ptr: np.ndarray
     level: np.ndarray
     level1: np.ndarray
+    size: int | None = None
     is_convex: bool = True
     _steps: dict = field(default_factory=dict)
 
@@ -46,15 +49,21 @@ class GroupBlocks:
             return None
         parts = penalty.parts((n,))
         groups, free = parts.groups, np.asarray(parts.free, dtype=np.int64)
-        indices = np.arange(n) if groups.size is not None else groups.indices
         ratio = penalty.l1_ratio if isinstance(penalty, SparseGroupLasso) else 0.0
         weights = np.ones(groups.m) if parts.weights is None else parts.weights
+        level = penalty.lam * (1.0 - ratio) * weights
+        level1 = np.full(groups.m, penalty.lam * ratio)
+        if groups.size is not None:
+            order = np.arange(n)
+            label = np.repeat(np.arange(groups.m), groups.size)
+            ptr = np.arange(0, n + 1, groups.size)
+            return cls(label, order, ptr, level, level1, groups.size)
         sizes = np.concatenate([groups.sizes, np.ones(free.size, dtype=np.int64)])
-        order = np.concatenate([indices, free]).astype(np.int64)
+        order = np.concatenate([groups.indices, free]).astype(np.int64)
         label = np.empty(n, dtype=np.int64)
         label[order] = np.repeat(np.arange(sizes.size), sizes)
-        level = np.append(penalty.lam * (1.0 - ratio) * weights, np.zeros(free.size))
-        level1 = np.append(np.full(groups.m, penalty.lam * ratio), np.zeros(free.size))
+        none = np.zeros(free.size)
+        level, level1 = np.append(level, none), np.append(level1, none)
         ptr = np.append(0, np.cumsum(sizes)).astype(np.int64)
         return cls(label, order, ptr, level, level1)
 
@@ -81,20 +90,30 @@ class GroupBlocks:
 
     def excess(self, w: np.ndarray, grad: np.ndarray) -> float:
         """Largest slope of a zero group over what the penalty holds, about."""
-        norms = self._norms(grad[self.order])
+        norms = self._norms(self._sorted(grad))
         bound = self.level + self.level1
-        inside = (bound > 0) & (self._norms(w[self.order]) == 0)
+        inside = (bound > 0) & (self._norms(self._sorted(w)) == 0)
         return float(np.max(norms[inside] / bound[inside], initial=1.0))
 
     def scores(self, w: np.ndarray, grad: np.ndarray, square: np.ndarray) -> np.ndarray:
         """Violation of each group."""
-        return self.distance(w[self.order], grad[self.order], square)
+        grad = self._sorted(grad)
+        rest = self._soft(grad) if self.level1.any() else grad
+        scores = np.maximum(self._norms(rest) - self.level, 0.0)
+        w = self._sorted(w)
+        active = np.flatnonzero(self._norms(w))
+        if active.size:
+            cols = self._columns(active)
+            scores[active] = self.part(self.order[cols]).distance(
+                w[cols], grad[cols], square
+            )
+        return scores
 
     def choose(
         self, w: np.ndarray, scores: np.ndarray, cols: np.ndarray, first: int
     ) -> np.ndarray:
         """Columns of groups to add: all active, and the worst outside."""
-        active = self._norms(w[self.order]) > 0
+        active = self._norms(self._sorted(w)) > 0
         outside = (scores > 0) & ~active
         outside[self.label[cols]] = False
         worst = np.flatnonzero(outside)
@@ -103,11 +122,16 @@ class GroupBlocks:
         if worst.size > size:
             worst = np.sort(worst[np.argpartition(-scores[worst], size)[:size]])
         groups = np.concatenate([np.flatnonzero(active), worst])
+        return self.order[self._columns(groups)]
+
+    def _columns(self, groups: np.ndarray) -> np.ndarray:
+        """Places in `order` of the columns of some groups."""
         sizes = np.diff(self.ptr)[groups]
-        starts = np.repeat(
-            self.ptr[groups] - np.append(0, np.cumsum(sizes)[:-1]), sizes
-        )
-        return self.order[starts + np.arange(sizes.sum())]
+        before = np.append(0, np.cumsum(sizes)[:-1])
+        return np.repeat(self.ptr[groups] - before, sizes) + np.arange(sizes.sum())
+
+    def _sorted(self, x: np.ndarray) -> np.ndarray:
+        return x if self.size is not None else x[self.order]
 
     def near(self, w: np.ndarray, cols: np.ndarray, g: np.ndarray) -> np.ndarray:
         """Which columns of a working set are in groups that are nearly active."""
@@ -116,13 +140,28 @@ class GroupBlocks:
         close = (part._norms(w[cols]) > 0) | (part._norms(rest) > _NEAR * part.level)
         return part._spread(close)
 
+    def screen(self, grad: np.ndarray, reach: np.ndarray) -> np.ndarray:
+        """Coordinates of groups that may be non-zero if the dual moves by `reach`.
+
+        The Frobenius norm bounds how far the slope of a group moves.
+        """
+        if self.level1.any():
+            return np.ones(grad.size, dtype=bool)
+        slopes = self._norms(self._sorted(grad)) + self._norms(self._sorted(reach))
+        alive = np.empty(grad.size, dtype=bool)
+        alive[self.order] = self._spread(slopes >= self.level)
+        return alive
+
     # -------------------------------------------------------------------- any blocks
 
     def _norms(self, x: np.ndarray) -> np.ndarray:
+        if self.size is not None:
+            x = x.reshape(-1, self.size)
+            return np.sqrt(np.einsum("ij,ij->i", x, x))
         return np.sqrt(np.add.reduceat(x * x, self.ptr[:-1]))
 
     def _spread(self, values: np.ndarray) -> np.ndarray:
-        return np.repeat(values, np.diff(self.ptr))
+        return np.repeat(values, self.size or np.diff(self.ptr))
 
     def _soft(self, g: np.ndarray) -> np.ndarray:
         bound = self._spread(self.level1)
@@ -177,10 +216,9 @@ class GroupBlocks:
         if not A.size:
             return 0
         old = w[A]
-        rows = H[A]
-        hessian = rows[:, A] + self._bend(w, A)
-        slope = g[A] + self.slope(w)[A]
-        direction = newton_direction(hessian, slope, np.zeros(A.size), True)
+        inner, slope = H[np.ix_(A, A)], g[A]
+        hessian, rise = inner + self._bend(w, A), slope + self.slope(w)[A]
+        direction = newton_direction(hessian, rise, np.zeros(A.size), True)
         if direction is None:
             return -1
         value, kinked = self.value(w), self.level1.any()
@@ -189,14 +227,14 @@ class GroupBlocks:
             if kinked:
                 new = np.where(new * old > 0, new, 0.0)
             step = new - old
-            moved = step @ rows
             full = w.copy()
             full[A] = new
-            change = step @ g[A] + 0.5 * (step @ moved[A]) + self.value(full) - value
+            change = step @ slope + 0.5 * (step @ (inner @ step))
+            change += self.value(full) - value
             # rounding of the values must not refuse the last steps
             if change < 0.0 or (t == 1.0 and change <= 1e-14 * abs(value)):
                 w[A] = new
-                g += moved
+                _kernels.add_rows(H, A, step, g)
                 return int(t < 1.0)
         return -1
 

@@ -26,6 +26,9 @@ def cd_gram(
     n_epochs: int,
     tol: float,
 ) -> tuple[int, float]: ...
+def add_rows(
+    H: np.ndarray, rows: np.ndarray, step: np.ndarray, g: np.ndarray
+) -> None: ...
 def cd_dense(
     A: np.ndarray,
     e: np.ndarray,

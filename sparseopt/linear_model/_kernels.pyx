@@ -186,6 +186,15 @@ def cd_gram(const double[:, :] H, double[::1] g, double[::1] w, const double[::1
     return k, change
 
 
+def add_rows(const double[:, :] H, const int64_t[::1] rows, const double[::1] step, double[::1] g):
+    """``g += sum_k step_k H[rows_k]``; rows of H are contiguous."""
+    cdef int64_t m = g.shape[0], k
+    with nogil:
+        for k in range(rows.shape[0]):
+            if step[k] != 0.0:
+                T.axpy(m, step[k], &H[rows[k], 0], &g[0])
+
+
 def cd_dense(const double[::1, :] A, double[::1] e, double[::1] w, const double[::1] square,
              const double[::1] weights, int kind, double lam, double p0, double p1, bint positive,
              int n_epochs, double tol):

@@ -15,6 +15,7 @@ _FIRST = 100  # columns of the first working set
 # problem has settled to that share: supports stay small on the way.
 _LEVEL_STEP, _LEVEL_SLACK, _LEVEL_LOOKS = 4.0, 0.3, 3
 _STALE = 20  # iterations without a better certificate before the end
+_LAST = 1e-6
 _FRACTION = 0.1  # of the violation outside, to which the inner problem is solved
 # Screening needs the norms of all columns: a pass that has to pay.
 _SCREEN_FROM = 5
@@ -31,13 +32,15 @@ class Outer:
     """
 
     def __init__(self, run: Run, blocks: Any) -> None:
+        run.design.require_squares()
         self.run, self.whole, self.blocks = run, blocks, blocks
-        self.level, self._looks = math.inf, 0
+        self.level, self._step, self._looks = math.inf, 1.0, 0
         self.scores = np.empty(0)
         self.top = math.inf
         self._grad = np.zeros(run.design.p)
         self._survivors: np.ndarray | None = None
         self._floor = 0.0
+        self._outside, self._working = True, np.empty(0, dtype=np.int64)
         self._first_top = 0.0
         self._best, self._stale = math.inf, 0
 
@@ -53,7 +56,7 @@ class Outer:
         self.top = float(self.scores.max(initial=0.0))
         if not self._first_top:
             self._first_top = max(self.top, float(np.abs(grad).max(initial=0.0)))
-            self._floor = 0.01 * run.tol * self._first_top
+            self._floor = max(0.01 * run.tol, 1e-15) * self._first_top
         run.record(grad, least=self.top)
         if run.n_iter > _SCREEN_FROM or "moments" in run.cache:
             self._screen(theta, grad)
@@ -66,9 +69,14 @@ class Outer:
         excess = self.whole.excess(self.run.w, grad)
         self._looks += 1
         if self.level == math.inf:
-            self.level = max(1.0, excess / _LEVEL_STEP)
+            # equal steps, so that the last is not a small one
+            n_steps = max(1, round(math.log(max(excess, 1.0)) / math.log(_LEVEL_STEP)))
+            self._step = excess ** (1.0 / n_steps)
+            self.level = excess / self._step
         elif excess <= (1.0 + _LEVEL_SLACK) * self.level or self._looks > _LEVEL_LOOKS:
-            self.level, self._looks = max(1.0, self.level / _LEVEL_STEP), 0
+            self.level, self._looks = self.level / self._step, 0
+        if self.level < 1.0 + 1e-6:
+            self.level = 1.0
         self.blocks = self.whole if self.level == 1.0 else self.whole.times(self.level)
 
     def _gradient(self, theta: np.ndarray) -> np.ndarray:
@@ -113,11 +121,21 @@ class Outer:
 
     def choose(self, cols: np.ndarray) -> np.ndarray:
         """Columns to add to the working set: the worst, as many as are active."""
-        return self.blocks.choose(self.run.w, self.scores, cols, _FIRST)
+        new = self.blocks.choose(self.run.w, self.scores, cols, _FIRST)
+        inside = np.zeros(self.run.design.p, dtype=bool)
+        inside[cols] = True
+        self._outside = bool(np.any(~inside[new]))
+        inside[new] = True
+        self._working = np.flatnonzero(inside)
+        return new
 
     def inner_tol(self) -> float:
-        """Violation to which the next subproblem is solved."""
-        return max(_FRACTION * self.top, self._floor)
+        """Violation to which the next subproblem is solved.
+
+        To the end where nothing outside the working set is violated any more.
+        """
+        share = _FRACTION if self._outside or self.level > 1.0 else _LAST
+        return max(share * self.top, self._floor)
 
     def move(self, cols: np.ndarray, w: np.ndarray) -> bool:
         """Take the coefficients of a subproblem; whether rounding ends the descent."""
@@ -139,9 +157,10 @@ class Outer:
         residual = math.inf if proof is None else proof.residual
         self._stale = 0 if residual < 0.9 * self._best else self._stale + 1
         self._best = min(self._best, residual)
-        if not moved:
-            self._floor *= 0.1
-        return self._floor < 1e-17 * self._first_top or self._stale > _STALE
+        if moved:
+            return self._stale > _STALE
+        self._floor *= 0.1
+        return self._floor < 1e-17 * self._first_top
 
     def merge(self, cols: np.ndarray, grad: np.ndarray) -> np.ndarray:
         """Columns of the next working set, if nothing is kept of the last."""
@@ -163,8 +182,7 @@ class Outer:
         the feasible one.
         """
         run, proof = self.run, self.run.certificate
-        screen = getattr(self.whole, "screen", None)
-        if proof is None or proof.gap is None or screen is None:
+        if proof is None or proof.gap is None:
             return
         if run.datafit.curvature == math.inf:
             return
@@ -175,7 +193,8 @@ class Outer:
         size = float(np.abs(theta).max(initial=0.0))
         scale = float(np.abs(point).max(initial=0.0)) / size if size > 0 else 0.0
         radius = math.sqrt(2.0 * gap)
-        alive = screen(scale * grad, radius * np.sqrt(self._moments())) | (run.w != 0)
+        alive = self.whole.screen(scale * grad, radius * np.sqrt(self._moments()))
+        alive[self._working] = True  # their gradients are still used
         if self._survivors is not None:
             mask = np.zeros_like(alive)
             mask[self._survivors] = True

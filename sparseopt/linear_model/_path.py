@@ -16,6 +16,7 @@ from sparseopt._core._result import Result
 from sparseopt._core._status import Status
 from sparseopt._core._threads import effective_n_threads
 from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import Run
 from sparseopt.linear_model._solvers import NAMES, choose, solve
 from sparseopt.prox import Penalty
@@ -177,11 +178,11 @@ def path(
         n_threads=effective_n_threads(n_threads),
         rng=random_state,
     )
-    results = []
+    results: list[CompositeResult] = []
     for item in sequence:
         run = run.follow(item)
         left = None if max_time is None else max_time - (perf_counter() - start)
-        if left is not None and left <= 0:
+        if left is not None and left <= 0 and results:
             break
         name = choose(datafit, item, solver, _OWNER)
         results.append(
@@ -190,7 +191,7 @@ def path(
                 name,
                 owner=_OWNER,
                 max_iter=max_iter,
-                max_time=left,
+                max_time=None if left is None else max(left, 1e-9),
                 callback=callback,
                 verbose=int(verbose),
             )

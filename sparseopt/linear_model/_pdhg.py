@@ -123,7 +123,7 @@ class _Pdhg:
 
     def _backward(self, theta: np.ndarray, duals: Any) -> tuple[np.ndarray, Any]:
         """Slopes of coefficients and intercept."""
-        grad = 0.0 if self.smooth else self.design.rmatvec(self.root * theta)
+        grad: Any = 0.0 if self.smooth else self.design.rmatvec(self.root * theta)
         for block, scale, y in zip(self.blocks, self.scales, duals, strict=True):
             grad = grad + block.rmatvec(scale * y)
         return grad, (self.root * theta).sum(axis=0)

@@ -14,7 +14,7 @@ from sparseopt.linear_model._run import Run
 
 # Multiply-adds between looks at the clock, about a tenth of a second.
 _WORK = 3e8
-_SWEEPS = 10
+_SWEEPS = 5
 _ROUNDS = 1000
 # Share of the support that may still change between Newton steps.
 _SETTLED = 0.02
@@ -48,31 +48,38 @@ def minimise(
     square = np.ascontiguousarray(H.diagonal())
     pattern = part.pattern(w)
     n_sweeps = int(max(1, min(_SWEEPS, _WORK / max(1, w.size**2))))
-    patience, waited = 1, 1
+    patience, waited, quiet = 1, 1, False
     worst = best = np.inf
+    tiny = 1e-3 * tol
     stale = 0  # Newton steps without progress: what is left is rounding
+    # beyond the tolerance as long as that is cheaper than the pass over the design
+    # that it may save
+    budget = 1.0 * run.design.n * run.design.p
     for _ in range(_ROUNDS):
         run.n_epochs += part.sweep(H, g, w, n_sweeps, 0.0)
         worst = float(part.distance(w, g, square).max(initial=0.0))
         if run.expired() or not np.isfinite(worst):
             return worst
         before, pattern = pattern, part.pattern(w)
-        n_active = np.count_nonzero(pattern)
-        settled = np.count_nonzero(before != pattern) <= max(1, _SETTLED * n_active)
+        n_active = int(np.count_nonzero(pattern))
+        budget -= n_sweeps * w.size * n_active
+        changes = int(np.count_nonzero(before != pattern))
+        few = changes <= max(1, _SETTLED * n_active)
+        settled, quiet = changes == 0 or (few and quiet), few
         waited += 1
-        # a step costs less than the pass over the design that it may save
-        if worst <= tol and not (
-            settled and n_active**3 < 20 * run.design.n * run.design.p
-        ):
+        if worst <= tol and (budget < 0 or worst <= tiny):
             return worst
         if settled and waited >= patience:
             outcome = part.newton(H, g, w)
             waited, patience = 0, 1 if outcome >= 0 else min(2 * patience, 64)
             pattern = part.pattern(w)
-            if outcome == 0 or worst <= tol:
+            if outcome >= 0:
                 worst = float(part.distance(w, g, square).max(initial=0.0))
             stale = 0 if worst < 0.5 * best else stale + (outcome >= 0)
             best = min(best, worst)
-        if worst <= tol or stale > _STALE:
+            budget -= n_active**3 / 3
+            if outcome == 0 and worst <= tol:
+                return worst
+        if stale > _STALE:
             return worst
     return worst

@@ -89,7 +89,8 @@ def _form(penalty: Any, datafit: Datafit) -> Form | None:
         numbers = (0.0, 0.0, params[0], params[1])
     else:
         return None
-    return Form(kind, tuple(map(float, numbers)), weights.ravel(), bool(positive))
+    a, b, c, d = map(float, numbers)
+    return Form(kind, (a, b, c, d), weights.ravel(), bool(positive))
 
 
 class _Samples:
@@ -104,13 +105,13 @@ class _Samples:
         datafit = run.datafit
         X = datafit.design.X
         self.sparse = datafit.design.kind == "sparse"
-        self.X = X.tocsr() if self.sparse else np.ascontiguousarray(X)
+        self.X: Any = X.tocsr() if self.sparse else np.ascontiguousarray(X)
         self.s, self.n = datafit.s, datafit.design.n
         self.y = np.ascontiguousarray(datafit.y.reshape(self.n, -1))
         if self.sparse:
-            square = self.X.multiply(self.X).sum(axis=1)
+            square = X.multiply(X).sum(axis=1)
         else:
-            square = np.einsum("ij,ij->i", self.X, self.X, dtype=np.float64)
+            square = np.einsum("ij,ij->i", X, X, dtype=np.float64)
         square = np.asarray(square, dtype=np.float64).ravel()
         # the intercept is a feature of the samples' own scale
         self.scale_b = max(float(datafit.s @ square), 1e-300) / datafit.design.p
@@ -124,7 +125,7 @@ class _Samples:
         self.boost[used] = datafit.s[used] * self.pick.size / copies[used]
         # Lipschitz constant of the steepest loss, as it is drawn
         self.L = max(float(np.max(steep[used] * self.pick.size / copies[used])), 1e-300)
-        width = self.X.nnz / self.n if self.sparse else datafit.design.p
+        width = X.nnz / self.n if self.sparse else datafit.design.p
         self.cost = (2.0 * width + 1.0) * self.y.shape[1]
 
     def advance(self, run: Run, work: Work, n_steps: int) -> None:

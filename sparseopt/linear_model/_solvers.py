@@ -9,7 +9,7 @@ import numpy as np
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
-from sparseopt.linear_model import _admm, _envelope, _fista, _pdhg
+from sparseopt.linear_model import _admm, _envelope, _fista, _multinomial_cd, _pdhg
 from sparseopt.linear_model._bcd import solve_bcd, unfit_bcd
 from sparseopt.linear_model._cd import solve_cd, unfit_cd
 from sparseopt.linear_model._datafit import Datafit
@@ -44,6 +44,7 @@ _SOLVERS: dict[str, Solver] = {
     "group_bcd": Solver(solve_bcd, unfit_bcd, 1000),
     "prox_newton": Solver(solve_newton, unfit_newton, 1000),
     "envelope": Solver(_envelope.solve_envelope, _envelope.unfit, 1000),
+    "multinomial_cd": Solver(_multinomial_cd.solve, _multinomial_cd.unfit, 1000),
     "prox_grad": Solver(_fista.solve, _fista.unfit, 50_000),
     "saga": Solver(solve_saga, unfit_saga, 2000),
     "prox_svrg": Solver(solve_svrg, unfit_svrg, 1000),
@@ -56,13 +57,14 @@ _PREFERENCE = (
     "group_bcd",
     "prox_newton",
     "envelope",
+    "multinomial_cd",
     "prox_grad",
     "admm",
     "pdhg",
 )
 NAMES = (
     *("auto", "prox_grad", "anderson_cd", "group_bcd", "prox_newton", "saga"),
-    *("prox_svrg", "admm", "pdhg", "envelope"),
+    *("prox_svrg", "admm", "pdhg", "envelope", "multinomial_cd"),
 )
 
 

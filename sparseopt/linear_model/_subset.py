@@ -25,7 +25,8 @@ from sparseopt.linear_model._subset_kernels import (
 
 # Falls of the loss below this share of the total are rounding.
 RTOL = 1e-10
-_POOL, _GROWTH = 500, 200  # columns in the pool at the start, and more at a time
+_POOL, _SHARE = 500, 25  # columns in the pool at the start, and for each group
+_GROWTH = 200  # more of them at a time
 _ROUNDS = 25
 _PATIENCE = 100
 _TENURES = (7, 3)
@@ -129,11 +130,12 @@ class Pool:
         n_work, n_marks = work_sizes(m, q, self.columns.blocks.width, active.size)
         count, steps, rss = exchange(
             self.G, self.c, self.columns.total, self.ptr, self.block, active,
-            start.size, free.size, free.size + size, self.tol, patience, tenure, max_steps,
-            np.empty(n_work), np.empty(n_marks, dtype=np.int64),
+            start.size, free.size, free.size + size, self.tol, patience, tenure,
+            max_steps, np.empty(n_work), np.empty(n_marks, dtype=np.int64),
         )  # fmt: skip
         self.n_steps += steps
-        return self.members[active[:count]], float(rss)
+        # below zero is rounding: the subset explains everything
+        return self.members[active[:count]], max(0.0, float(rss))
 
     def gains(self, subset: np.ndarray) -> np.ndarray:
         """Largest fall of the loss by an exchange, for every block of the problem."""
@@ -200,7 +202,7 @@ def search(
     *,
     starts: Iterable[np.ndarray] = (),
     grow: bool = True,
-    patience: int = _PATIENCE,
+    patience: int | None = None,
     max_steps: int = _DESCENT,
     max_scans: int = _ROUNDS,
     tol: float = RTOL,
@@ -214,10 +216,12 @@ def search(
     search; `found` then holds the best subset.
     """
     b, found = columns.blocks, found or Found()
+    if patience is None:  # a step costs more with groups
+        patience = max(_PATIENCE // b.width, 20)
     # the seed is fixed: the search is the same in every run
     pool, rng = Pool(columns, tol), np.random.default_rng(0)
     pool.add(np.arange(b.n_groups, b.n_blocks))
-    pool.add(top(b.sums(columns.c**2)[: b.n_groups], max(_POOL // b.width, 2 * k)))
+    pool.add(top(b.sums(columns.c**2)[: b.n_groups], _pool_size(k, b.width)))
     subsets = [np.asarray(start, dtype=np.int64)[:k] for start in starts]
     for start in subsets:
         pool.add(start)
@@ -233,7 +237,7 @@ def search(
             found.is_local = not found.blocks.size
             return found
         gains = pool.gains(best)[: b.n_groups]
-        found.gain = max(0.0, float(gains.max()))
+        found.gain = min(found.rss, max(0.0, float(gains.max())))
         found.n_scans += 1
         # a pool where no exchange helps, and none of the whole design: local
         found.is_local = found.gain <= least and max_steps == _DESCENT
@@ -245,6 +249,11 @@ def search(
             return found
         best, found.rss = better
         found.is_local = False
+
+
+def _pool_size(k: int, width: int) -> int:
+    """Blocks in the first pool."""
+    return max(min(_POOL, max(4, k) * _SHARE) // width, 2 * k)
 
 
 def _descend(pool, best, k, grow, patience, max_steps, rng):

@@ -20,7 +20,7 @@ from sparseopt._core._status import Status
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._run import Stop
 from sparseopt.linear_model._subset import RTOL, Found, search
-from sparseopt.linear_model._subset_columns import Blocks, Columns, in_range
+from sparseopt.linear_model._subset_columns import Blocks, Columns
 from sparseopt.linear_model._subset_newton import search_by_models, subset_fit
 from sparseopt.prox import Groups
 
@@ -206,14 +206,13 @@ def _search(datafit, blocks, k, ridge, init, tol, found, record) -> Status:
     starts = [] if init is None else [_subset(init, k, blocks.n_groups)]
     try:
         if datafit.is_quadratic:
-            design, unit = in_range(datafit.design)
             columns = Columns(
-                design,
+                datafit.design,
                 datafit.y,
                 datafit.s,
                 blocks,
                 centred=datafit.fit_intercept,
-                ridge=ridge * unit * unit,
+                ridge=ridge,
             )
             search(columns, k, starts=starts, tol=tol, found=found, record=record)
         else:

@@ -15,7 +15,6 @@ _CANCELLED = 1e-5
 # A centred column below this share of its raw square is constant.
 _CONSTANT = 1e-24
 _CHUNK = 64
-_SMALL = 1e-15
 
 
 class Blocks(NamedTuple):
@@ -76,16 +75,6 @@ class Blocks(NamedTuple):
         if self.n_blocks == values.size:
             return values
         return np.add.reduceat(values, self.ptr[:-1])
-
-
-def in_range(design: Design) -> tuple[Design, float]:
-    """The design times a power of two with which its squares are kept, and that."""
-    X = design.X.data if sparse.issparse(design.X) else design.X
-    top = float(np.abs(X).max(initial=0.0)) if design.kind != "operator" else 1.0
-    if top == 0.0 or _SMALL < top < 1.0 / _SMALL:
-        return design, 1.0
-    unit = 2.0 ** -np.frexp(top)[1]
-    return Design(design.X * unit), unit
 
 
 class Columns:

@@ -1,5 +1,6 @@
 import numpy as np
 
+def set_simd_level(level: int) -> str: ...
 def exchange(
     G: np.ndarray,
     c0: np.ndarray,

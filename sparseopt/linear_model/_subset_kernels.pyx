@@ -8,9 +8,19 @@ from libc.limits cimport LLONG_MAX
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
+from ._exchange cimport so_exchange_table, so_exchanges
 from ._tableau cimport (
     REFRESH, Tableau, block_gain, clear, dependent, enter, leave, lift, scan_one,
 )
+
+cdef const so_exchange_table* LOOPS = so_exchanges(2)
+
+
+def set_simd_level(int level):
+    """Use the loops of this instruction-set level or the best below it; returns its name."""
+    global LOOPS
+    LOOPS = so_exchanges(level)
+    return LOOPS.name.decode()
 
 
 cdef double best_entry(
@@ -167,6 +177,8 @@ cdef int walk(
                 best[a] = active[a]
         elif patience and at.idle >= patience:
             return 0
+        if t.rss <= least:  # what is left is rounding
+            return 0
     return 1
 
 
@@ -192,6 +204,7 @@ cdef Tableau layout(
     t.small = t.T + w * m
     t.sweeps = 0
     t.who = NULL
+    t.loops = LOOPS
     return t
 
 

@@ -7,6 +7,8 @@ block S.  A sweep in or out is a rank-one change of cost |A| m.
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int64_t
 
+from ._exchange cimport so_exchange_table
+
 cdef enum:
     REFRESH = 200  # sweeps after which rounding has added up and the tableau is made anew
 
@@ -25,6 +27,7 @@ cdef struct Tableau:
     int64_t sweeps
     double rss
     double total     # rss of the empty subset
+    const so_exchange_table* loops
     const double* G
     const double* c0
     const int64_t* ptr
@@ -52,29 +55,6 @@ cdef inline void clear(Tableau* t) noexcept nogil:
             t.S[col * t.w + r] = t.G[col * t.m + t.ptr[j] + r]
 
 
-cdef inline void update_blocks(Tableau* t, const double* h, double scale) noexcept nogil:
-    """S += scale * h h' inside each block."""
-    cdef int64_t j, col, r, start, size
-    cdef double f
-    if t.w == 1:
-        for col in range(t.m):
-            t.S[col] += scale * h[col] * h[col]
-        return
-    for j in range(t.q):
-        start = t.ptr[j]
-        size = t.ptr[j + 1] - start
-        for col in range(start, start + size):
-            f = scale * h[col]
-            for r in range(size):
-                t.S[col * t.w + r] += f * h[start + r]
-
-
-cdef inline void axpy(int64_t n, double f, const double* x, double* y) noexcept nogil:
-    cdef int64_t col
-    for col in range(n):
-        y[col] += f * x[col]
-
-
 cdef inline int sweep_in(Tableau* t, int64_t new) noexcept nogil:
     """Add a coordinate; 0 if it depends on the active ones."""
     cdef int64_t a, e, col, k = t.na, m = t.m
@@ -86,7 +66,7 @@ cdef inline int sweep_in(Tableau* t, int64_t new) noexcept nogil:
     for col in range(m):
         h[col] = g[col]
     for a in range(k):
-        axpy(m, -g[t.who[a]], t.V + a * m, h)
+        t.loops.axpy(m, -g[t.who[a]], t.V + a * m, h)
     s = h[new]
     if not s > dependent() * g[new]:
         return 0
@@ -100,12 +80,12 @@ cdef inline int sweep_in(Tableau* t, int64_t new) noexcept nogil:
     for a in range(k):
         f = t.V[a * m + new] / s
         t.b[a] -= f * t.c[new]
-        axpy(m, -f, h, t.V + a * m)
+        t.loops.axpy(m, -f, h, t.V + a * m)
     f = t.c[new] / s
     t.b[k] = f
     t.rss -= f * t.c[new]
-    axpy(m, -f, h, t.c)
-    update_blocks(t, h, -1.0 / s)
+    t.loops.axpy(m, -f, h, t.c)
+    t.loops.outer(t.q, t.w, t.ptr, -1.0 / s, h, t.S)
     for col in range(m):
         t.V[k * m + col] = h[col] / s
     t.who[k] = new
@@ -124,14 +104,14 @@ cdef inline void sweep_out(Tableau* t, int64_t slot) noexcept nogil:
             continue
         f = t.M[a * cap + slot] / d
         t.b[a] -= f * t.b[slot]
-        axpy(m, -f, row, t.V + a * m)
+        t.loops.axpy(m, -f, row, t.V + a * m)
         for e in range(t.na):
             if e != slot:
                 t.M[a * cap + e] -= f * t.M[slot * cap + e]
     f = t.b[slot] / d
     t.rss += f * t.b[slot]
-    axpy(m, f, row, t.c)
-    update_blocks(t, row, 1.0 / d)
+    t.loops.axpy(m, f, row, t.c)
+    t.loops.outer(t.q, t.w, t.ptr, 1.0 / d, row, t.S)
     if slot != last:
         for e in range(m):
             row[e] = t.V[last * m + e]
@@ -167,23 +147,14 @@ cdef inline void leave(Tableau* t, int64_t j) noexcept nogil:
 cdef inline double scan_one(
     Tableau* t, int64_t slot, const double* ok, int64_t* where
 ) noexcept nogil:
-    """Largest gain of a coordinate once the slot's is gone, and which."""
-    cdef int64_t col, m = t.m
-    cdef const double* row = t.V + slot * m
+    """Largest gain of a coordinate once the slot's is gone, and which.
+
+    ok is infinite for what may not enter, else the least residual Gram entry.
+    """
     cdef double inv = 1.0 / t.M[slot * t.cap + slot]
-    cdef double f = t.b[slot] * inv, best = -1.0
-    cdef double* score = t.T
-    cdef double x, s
-    for col in range(m):
-        x = t.c[col] + f * row[col]
-        s = t.S[col] + inv * row[col] * row[col]
-        # ok is infinite for what may not enter, else the least residual Gram entry
-        score[col] = x * x / (s if s > ok[col] else INFINITY)
-    for col in range(m):
-        if score[col] > best:
-            best = score[col]
-            where[0] = col
-    return best
+    return t.loops.scan(
+        t.m, t.b[slot] * inv, inv, t.c, t.V + slot * t.m, t.S, ok, t.T, where
+    )
 
 
 cdef inline double block_gain(
@@ -193,36 +164,11 @@ cdef inline double block_gain(
 
     Coordinates with a residual of at most `least` depend on others.
     """
-    cdef int64_t start = t.ptr[j], size = t.ptr[j + 1] - t.ptr[j], r, u, e, w = t.w
-    cdef double* C = t.small
-    cdef double* x = t.small + w * w
-    cdef double gain = 0.0, s
-    for r in range(size):
-        x[r] = t.c[start + r]
-        for e in range(rows):
-            x[r] += T[e * t.m + start + r] * tb[e]
-        for u in range(r + 1):
-            s = t.S[(start + r) * w + u]
-            for e in range(rows):
-                s += T[e * t.m + start + r] * T[e * t.m + start + u]
-            C[r * w + u] = s
-    for r in range(size):
-        for u in range(r + 1):
-            s = C[r * w + u]
-            for e in range(u):
-                s -= C[r * w + e] * C[u * w + e]
-            if u < r:
-                C[r * w + u] = s * C[u * w + u]
-        # the diagonal holds inverses of the factor's; 0 where a coordinate depends
-        if s > least:
-            C[r * w + r] = 1.0 / sqrt(s)
-        else:
-            C[r * w + r] = 0.0
-        for e in range(r):
-            x[r] -= C[r * w + e] * x[e]
-        x[r] *= C[r * w + r]
-        gain += x[r] * x[r]
-    return gain
+    cdef int64_t at = t.ptr[j]
+    return t.loops.gain(
+        t.ptr[j + 1] - at, t.w, t.m, t.c + at, t.S + at * t.w, T + at, tb, rows, least,
+        t.small,
+    )
 
 
 cdef inline double lift(Tableau* t, int64_t i, double* tb, int64_t* rows) noexcept nogil:
@@ -250,7 +196,7 @@ cdef inline double lift(Tableau* t, int64_t i, double* tb, int64_t* rows) noexce
             t.T[r * m + col] = t.V[a * m + col]
         for u in range(r):
             tb[r] -= L[r * w + u] * tb[u]
-            axpy(m, -L[r * w + u], t.T + u * m, t.T + r * m)
+            t.loops.axpy(m, -L[r * w + u], t.T + u * m, t.T + r * m)
         s = 1.0 / L[r * w + r]
         tb[r] *= s
         for col in range(m):

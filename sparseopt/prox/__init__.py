@@ -40,16 +40,18 @@ from sparseopt.prox._nonconvex import (
     prox_scad,
 )
 from sparseopt.prox._penalties_envelope import WGSEF, BoxNorm, KSupport
-from sparseopt.prox._penalties_group import (
-    L2,
-    GroupLasso,
-    GroupLinf,
-    Linf,
-    SparseGroupLasso,
-)
+from sparseopt.prox._penalties_group import GroupLasso, SparseGroupLasso
 from sparseopt.prox._penalties_nonconvex import L0, MCP, SCAD, LogSum, Lq
+from sparseopt.prox._penalties_norms import L2, GroupLinf, Linf
 from sparseopt.prox._penalties_separable import L1, ElasticNet, NoPenalty, Ridge
-from sparseopt.prox._penalties_sets import Box, L0Ball, L1Ball, NonNegative, Simplex
+from sparseopt.prox._penalties_sets import (
+    Box,
+    ConvexSet,
+    L0Ball,
+    L1Ball,
+    NonNegative,
+    Simplex,
+)
 from sparseopt.prox._penalties_structured import SLOPE, TV1D, TV2D, FusedLasso, Nuclear
 from sparseopt.prox._penalty import Coordinate, Penalty
 from sparseopt.prox._sets import (
@@ -78,6 +80,8 @@ from sparseopt.prox._trend import prox_trend_filter
 from sparseopt.prox._tv import prox_fused_lasso, prox_isotonic, prox_tv1d
 from sparseopt.prox._tv2d import prox_tv2d
 from sparseopt.prox._wgsef import EnvelopeInfo, prox_wgsef
+from sparseopt.prox._wgsef_blocks import prox_wgsef_blocks
+from sparseopt.prox._wgsef_jvp import prox_wgsef_jvp
 from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgsef_value
 
 __all__ = [
@@ -94,6 +98,7 @@ __all__ = [
     "Box",
     "BoxNorm",
     "Clipped",
+    "ConvexSet",
     "Coordinate",
     "ElasticNet",
     "EnvelopeInfo",
@@ -174,6 +179,8 @@ __all__ = [
     "prox_tv1d",
     "prox_tv2d",
     "prox_wgsef",
+    "prox_wgsef_blocks",
+    "prox_wgsef_jvp",
     "slope_weights",
     "wgsef_conjugate",
     "wgsef_subgradient",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +11,7 @@ from sparseopt._core._params import Interval, check_params
 from sparseopt.prox._groups import Groups
 
 
-@dataclass(frozen=True)
-class Blocks:
+class Blocks(NamedTuple):
     """What S_k is made of.
 
     `weight` are the group weights d: one number where all are equal, else an array of

@@ -13,8 +13,8 @@ import numpy as np
 from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt._core._params import Interval, Type, check_params, public_name
 from sparseopt.prox._groups import Groups
-from sparseopt.prox._penalties_separable import as_float64
-from sparseopt.prox._penalty import Coordinate, Penalty, rules
+from sparseopt.prox._penalties_sets import slack
+from sparseopt.prox._penalty import Coordinate, Penalty, as_float64, float_type, rules
 
 POSITIVE = [Interval(0, None, closed="neither")]
 PENALTY = [Type(Penalty)]
@@ -23,7 +23,7 @@ PENALTY = [Type(Penalty)]
 def into(out: np.ndarray | None, result: np.ndarray, like: np.ndarray) -> np.ndarray:
     """The result in the type of `like`, in `out` if that is given."""
     if out is None:
-        return np.asarray(result, dtype=like.dtype)
+        return np.asarray(result, dtype=float_type(like))
     out[...] = result
     return out
 
@@ -84,7 +84,7 @@ class Translated(Wrapped):
         self._check()
 
     def _local(self, w: np.ndarray) -> np.ndarray:
-        return w - self.shift.astype(w.dtype, copy=False)
+        return w - self.shift.astype(float_type(w), copy=False)
 
     def value(self, w: np.ndarray) -> float:
         return self.penalty.value(self._local(w))
@@ -124,8 +124,8 @@ class Scaled(Wrapped):
     --------
     >>> import numpy as np
     >>> from sparseopt.prox import L0Ball, MCP, Scaled
-    >>> Scaled(MCP(1.0), scale=2.0).value(np.array([0.5]))
-    0.8333333333333333
+    >>> Scaled(MCP(1.0), scale=2.0).value(np.array([1.5]))
+    1.5
     >>> 3.0 * MCP(1.0)
     Scaled(penalty=MCP(lam=1.0), factor=3.0)
     """
@@ -212,7 +212,11 @@ class MoreauConjugate(Penalty):
         _require_convex(type(self), penalty)
 
     def value(self, w: np.ndarray) -> float:
-        return self.penalty.conjugate(w)
+        value = self.penalty.conjugate(w)
+        if value < math.inf:
+            return value
+        # points on the border of the domain, as the prox has them, are inside
+        return self.penalty.conjugate((1.0 - slack(w)) * w)
 
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
@@ -369,7 +373,7 @@ class SeparableSum(Penalty):
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
     ) -> np.ndarray:
         flat = np.reshape(w, -1)
-        result = np.empty_like(flat)
+        result = np.empty(flat.shape, dtype=float_type(flat))
         for penalty, part in self._pairs(flat):
             result[part] = penalty.prox(flat[part], step)
         return into(out, result.reshape(w.shape), w)

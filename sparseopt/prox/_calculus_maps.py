@@ -13,9 +13,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sparseopt._core._arrays import as_matrix
 from sparseopt._core._params import Interval, Type, check_params, public_name
 from sparseopt.prox._calculus import PENALTY, POSITIVE, Wrapped, into
-from sparseopt.prox._penalties_separable import as_float64
 from sparseopt.prox._penalties_sets import Indicator
-from sparseopt.prox._penalty import Penalty, nonnegative_array, rules
+from sparseopt.prox._penalty import (
+    Penalty,
+    as_float64,
+    float_type,
+    largest_scale,
+    nonnegative_array,
+    rules,
+)
 
 
 class Orthonormal(Wrapped):
@@ -81,7 +87,7 @@ class Orthonormal(Wrapped):
         image = self.matrix @ v
         if float(np.abs(self._outside(v, image)).max(initial=0.0)) > 0.0:
             return 0.0
-        return self.penalty.dual_scale(image)
+        return largest_scale(self, v, self.penalty.dual_scale(image))
 
     def _outside(self, v: np.ndarray, image: np.ndarray) -> np.ndarray:
         """What of v is orthogonal to the rows; rounding counts as nothing."""
@@ -92,8 +98,11 @@ class Orthonormal(Wrapped):
         return np.where(np.abs(rest) <= size, 0.0, rest)
 
     def subdiff_distance(self, w: np.ndarray, grad: np.ndarray) -> np.ndarray:
-        image = self.matrix @ grad
-        inner = self.penalty.subdiff_distance(self.matrix @ w, image)
+        image, at = self.matrix @ grad, self.matrix @ w
+        # entries that are zero but for the rounding of the product count as zero
+        tiny = 4.0 * np.finfo(float_type(w)).eps * float(np.abs(w).max(initial=0.0))
+        at[np.abs(at) <= tiny * math.sqrt(w.shape[0])] = 0.0
+        inner = self.penalty.subdiff_distance(at, image)
         outside = self._outside(as_float64(grad), image)
         return np.append(inner, float(np.linalg.norm(outside)))
 

@@ -14,16 +14,10 @@ from sparseopt.prox._calculus import PENALTY, Wrapped, into
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._penalties_group import GroupLasso, SparseGroupLasso
 from sparseopt.prox._penalties_nonconvex import L0, LogSum, Lq
-from sparseopt.prox._penalties_separable import (
-    L1,
-    ElasticNet,
-    NoPenalty,
-    Ridge,
-    as_float64,
-)
+from sparseopt.prox._penalties_separable import L1, ElasticNet, NoPenalty, Ridge
 from sparseopt.prox._penalties_sets import Box, NonNegative, Simplex
 from sparseopt.prox._penalties_structured import TV1D, TV2D, FusedLasso
-from sparseopt.prox._penalty import Coordinate, Penalty, rules
+from sparseopt.prox._penalty import Coordinate, Penalty, as_float64, rules
 
 
 class PlusRidge(Wrapped):
@@ -229,9 +223,7 @@ def _l1_sum(p: L1, q: L1) -> L1 | None:
     positive = p.positive or q.positive
     if p.weights is None and q.weights is None:
         return L1(p.lam + q.lam, positive=positive)
-    parts = [
-        x.lam * (np.ones(()) if x.weights is None else x.weights) for x in (p, q)
-    ]
+    parts = [x.lam * (np.ones(()) if x.weights is None else x.weights) for x in (p, q)]
     if parts[0].ndim and parts[1].ndim and parts[0].shape != parts[1].shape:
         return None
     return L1(1.0, weights=parts[0] + parts[1], positive=positive)

@@ -52,7 +52,10 @@ class Root(NamedTuple):
         """The multiplier, infinity if there is none."""
         if self.t == 0:
             return math.inf
-        return float(np.ldexp(1.0 / self.t, -self.exponent))
+        if self.exponent == 0 and self.t > 1e-300:
+            return 1.0 / self.t
+        with np.errstate(over="ignore"):
+            return float(np.ldexp(1.0 / self.t, -self.exponent))
 
 
 NAN = Root(math.nan)
@@ -63,6 +66,9 @@ class Shares(NamedTuple):
 
     eta: float
     u: np.ndarray | None = None
+
+
+_NOT_ASKED = Shares(math.inf)
 
 
 def kernel(name: str, x: np.ndarray) -> Any:
@@ -147,9 +153,9 @@ def _shrink_single(
 ) -> Shares:
     b, c = coefficients(blocks.weight, lam, debias)
     if not want_shares:
-        step, t = kernel("envelope_prox", x)(x, w, blocks.k, b, c, threads)
+        step, _ = kernel("envelope_prox", x)(x, w, blocks.k, b, c, threads)
         if step == _kernels.DONE:
-            return Shares(_with_weight(Root(t), blocks).eta)
+            return _NOT_ASKED
     root = find_root(x, blocks, lam, debias, threads)
     u = shares(np.abs(x), root, blocks, lam, debias) if want_shares else None
     if not math.isnan(root.t):

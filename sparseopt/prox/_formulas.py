@@ -140,13 +140,12 @@ def _pinball(xp, v, p, y):
 
 
 def _logistic(xp, v, p, y):
-    t = p[0]
+    t, log_t = p
     if t == 0:
         return v + 0.0
     m = v * y
     negative = m + 0.5 * t < 0
     m = xp.where(negative, -m - t, m)
-    log_t = math.log(t)
     top = xp.where(m + 1 < log_t, xp.zeros_like(m) + log_t, m + 1)
     top = xp.where(m + t < top, m + t, top)
     u = xp.where(m < 0, xp.zeros_like(m), m)

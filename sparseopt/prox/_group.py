@@ -23,6 +23,11 @@ from sparseopt.prox._apply import (
 from sparseopt.prox._axis import Rows, sliced
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._inputs import as_output, as_point
+from sparseopt.prox._simplex import project_l1_ball
+
+# Up to this length the kernel for groups finds the level of a clip sooner than the
+# one for long vectors.
+_SHORT = 2000
 
 
 @validate_params({"lam": LEVEL, "axis": AXIS, "check_finite": [Boolean]})
@@ -109,7 +114,19 @@ def prox_linf(
     >>> prox_linf([3.0, -1.0, 2.0], 1.0)
     array([ 2., -1.,  2.])
     """
-    return sliced(group_rows("clip", lam), x, axis, out, check_finite)
+    short = group_rows("clip", lam)
+
+    def solve(rows: np.ndarray, result: np.ndarray) -> None:
+        if rows.shape[1] <= _SHORT:
+            short(rows, result)
+            return
+        for row, target in zip(rows, result, strict=True):
+            rest = project_l1_ball(row, lam, check_finite=False)
+            top = int(np.abs(row).argmax())
+            level = np.abs(row[top] - rest[top])
+            np.clip(row, -level, level, out=target)
+
+    return sliced(solve, x, axis, out, check_finite)
 
 
 def group_rows(kind: str, lam: float) -> Rows:

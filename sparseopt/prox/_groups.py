@@ -10,7 +10,9 @@ import numpy as np
 class Groups:
     """Disjoint groups among `n` coordinates; those in no group are free.
 
-    Attributes
+    Use `Groups.of` to make them.
+
+    Parameters
     ----------
     n, m : int
         Numbers of coordinates and of groups.
@@ -18,6 +20,13 @@ class Groups:
         Groups are consecutive blocks of this size; then there are no index arrays.
     indices, indptr : ndarray of int64 or None
         Group j holds ``indices[indptr[j]:indptr[j + 1]]``.
+
+    Examples
+    --------
+    >>> from sparseopt.prox import Groups
+    >>> groups = Groups.of([[0, 3], [1]], 5)
+    >>> groups.m, groups.sizes, groups.free
+    (2, array([2, 1]), array([2, 4]))
     """
 
     __slots__ = ("indices", "indptr", "m", "n", "size")
@@ -33,6 +42,18 @@ class Groups:
         None is a group for each coordinate, an int g consecutive blocks of g, a list of
         index arrays the groups themselves, an array of n integers labels (a negative
         label is in no group).
+
+        Parameters
+        ----------
+        groups : None, int, list of index arrays, array of n labels or Groups
+            What users give.
+        n : int
+            Number of coordinates.
+
+        Returns
+        -------
+        Groups
+            The groups.
         """
         if isinstance(groups, cls):
             if groups.n != n:
@@ -118,13 +139,30 @@ class Groups:
         return np.flatnonzero(~inside)
 
     def lists(self) -> list[np.ndarray]:
-        """Indices of each group."""
+        """Index array of each group.
+
+        Returns
+        -------
+        list of ndarray
+            The indices.
+        """
         if self.size is not None:
             return list(np.arange(self.n).reshape(self.m, self.size))
         return np.split(self.indices, self.indptr[1:-1])
 
     def norms(self, x: np.ndarray) -> np.ndarray:
-        """Euclidean norm of each group of a vector, float64, without overflow."""
+        """Euclidean norm of each group of a vector, without overflow.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n,)
+            The vector.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+            The norms, float64.
+        """
         x = np.abs(np.asarray(x, dtype=np.float64))
         top = float(x.max(initial=0.0))
         if not 0.0 < top < np.inf:
@@ -135,7 +173,20 @@ class Groups:
         return top * np.sqrt(np.add.reduceat(squares[self.indices], self.indptr[:-1]))
 
     def spread(self, values: np.ndarray, fill: float = 1.0) -> np.ndarray:
-        """The value of its group for each coordinate; free ones get `fill`."""
+        """The value of its group for each coordinate; free ones get `fill`.
+
+        Parameters
+        ----------
+        values : ndarray of shape (m,)
+            A value for each group.
+        fill : float, default=1.0
+            The value of free coordinates.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The values.
+        """
         if self.size is not None:
             return np.repeat(values, self.size)
         out = np.full(self.n, fill, dtype=np.asarray(values).dtype)
@@ -143,7 +194,18 @@ class Groups:
         return out
 
     def weights(self, weights: Any) -> np.ndarray | None:
-        """Group weights, float64, from None (ones), "sqrt", "size" or an array."""
+        """Group weights, from what users give.
+
+        Parameters
+        ----------
+        weights : None, "sqrt", "size" or array_like of shape (m,)
+            None is one, the words are functions of the groups' sizes.
+
+        Returns
+        -------
+        ndarray of shape (m,) or None
+            The weights, float64; None for ones.
+        """
         if weights is None:
             return None
         if isinstance(weights, str):

@@ -19,7 +19,7 @@ from sparseopt.prox._blocks import make_blocks
 from sparseopt.prox._engine import shrink
 from sparseopt.prox._inputs import as_output, as_point
 from sparseopt.prox._norms import box_shrink, norm_multiplier
-from sparseopt.prox._slices import map_slices
+from sparseopt.prox._slices import fast_point, map_slices
 
 _SHARED: dict[str, Iterable[Any]] = {
     "axis": [Interval(None, None, integer=True), None],
@@ -228,7 +228,7 @@ def prox_box_norm(
     >>> prox_box_norm([4.0, -2.0, 1.0, 0.5], 0.0, 1.0, 2.0)
     array([ 2., -1.,  0.,  0.])
     """
-    point = as_point(x, finite=False)
+    point = fast_point(x)
     w = as_output(out, point)
     if not point.size:
         return w

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -241,7 +242,8 @@ def prox_logistic(
     >>> prox_logistic([0.0, 0.0], [1, -1], 1.0)
     array([ 0.40105814, -0.40105814])
     """
-    return _loss(kernels.LOGISTIC, z, (lam,), out, check_finite, y, check_labels)
+    params = (lam, math.log(lam) if lam > 0 else -math.inf)
+    return _loss(kernels.LOGISTIC, z, params, out, check_finite, y, check_labels)
 
 
 @validate_params({"lam": LEVEL, "check_finite": [Boolean]})

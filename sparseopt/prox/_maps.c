@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "../_core/_exp.h"
+
 #define SO_CAT2(a, b) a##_##b
 #define SO_CAT(a, b) SO_CAT2(a, b)
 
@@ -36,26 +38,32 @@ static double convex_power_root(double log_kappa, double p)
 
 /* Root of u = m + t / (1 + e^u), which lies in [m, m + t].  Where the root is negative, -u solves
  * the same equation with -m - t for m.  For u >= 0 the residual is concave, so Newton ascends from
- * any point below the root; phi(upper bound) is one, close to it when t is large. */
-static double logistic_root(double m, double t)
+ * any point below the root; log(t / (top - m) - 1) is one for a bound `top` of the root, close to
+ * it when t is large.  The logarithm is bounded from below by the line through its values at
+ * powers of two, which the bits of a number hold. */
+static inline double logistic_start(double *m, double t, double log_t)
 {
-    if (!(t > 0.0))
-        return m;
-    double sign = m + 0.5 * t < 0.0 ? -1.0 : 1.0;
-    if (sign < 0.0)
-        m = -m - t;
-    double top = fmin(m + t, fmax(m + 1.0, log(t))), u = fmax(m, 0.0);
-    double ratio = t / (top - m) - 1.0;
-    if (ratio > 1.0 && ratio < INFINITY)
-        u = fmax(u, log(ratio));
-    for (int k = 0; k < 100; k++) {
-        double s = 1.0 / (1.0 + exp(u));
-        double next = u - (u - m - t * s) / (1.0 + t * s * (1.0 - s));
-        if (!(next > u) && k > 0) /* rounding may have put the start above the root */
-            break;
-        u = next;
-    }
-    return sign * u;
+    double a = *m;
+    a = a + 0.5 * t < 0.0 ? -a - t : a;
+    *m = a;
+    double top = a + 1.0 < log_t ? log_t : a + 1.0, u = a < 0.0 ? 0.0 : a;
+    top = a + t < top ? a + t : top;
+    double ratio = t / (top - a) - 1.0;
+    ratio = ratio > 1.0 && ratio < 1e300 ? ratio : 1.0;
+    /* the exponent and the leading digits, as one number */
+    double bits = so_from_bits((so_bits(ratio) >> 32) | 0x4330000000000000u) - 0x1p52;
+    double log_ratio = (bits * 0x1p-20 - 1023.0) * 0x1.62e42fefa39efp-1;
+    return log_ratio > u ? log_ratio : u;
+}
+
+static void logistic_newton(int n, const double *m, double t, double *u)
+{
+    for (int k = 0; k < 7; k++)
+#pragma omp simd
+        for (int i = 0; i < n; i++) {
+            double e = so_expz(-u[i]), s = e / (1.0 + e);
+            u[i] -= (u[i] - m[i] - t * s) / (1.0 + t * s * (1.0 - s));
+        }
 }
 
 /* Level tau >= 0 with sum_i (v_i - tau)_+ = r: 0 if the sum of all is at most r, infinity for

@@ -27,7 +27,7 @@ enum {
     SO_HINGE,        /* (t), labels y */
     SO_SQ_HINGE,     /* (s), labels y: x + s y max(1 - x y, 0) */
     SO_PINBALL,      /* (lo, hi), y */
-    SO_LOGISTIC,     /* (t), labels y */
+    SO_LOGISTIC,     /* (t, log t), labels y */
     SO_KL,           /* (t), counts y */
     SO_N_KINDS
 };

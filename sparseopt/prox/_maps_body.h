@@ -115,13 +115,27 @@ SO_SCALAR_MAP(power_convex, m == 0.0,
 
 static SO_T SO_N(logistic)(SO_MAP_ARGS(SO_T))
 {
-    SO_T bad = 0;
-    for (int64_t i = 0; i < n; i++) {
-        SO_T w = y[i], part = x[i] * 0 + w * 0;
-        SO_LABEL bad += part;
-        out[i] = part == 0 ? (SO_T)(w * logistic_root((double)x[i] * w, p[0])) : x[i] + part;
+    enum { STRIP = 256 };
+    double bad = 0, m[STRIP], u[STRIP];
+    for (int64_t start = 0; start < n; start += STRIP) {
+        int size = n - start < STRIP ? (int)(n - start) : STRIP;
+        const SO_T *xs = x + start, *ys = y + start;
+        SO_T *outs = out + start;
+#pragma omp simd
+        for (int i = 0; i < size; i++) {
+            m[i] = (double)xs[i] * (double)ys[i];
+            u[i] = logistic_start(&m[i], p[0], p[1]);
+        }
+        logistic_newton(size, m, p[0], u);
+#pragma omp simd reduction(+ : bad)
+        for (int i = 0; i < size; i++) {
+            double v = xs[i], w = ys[i], part = v * 0 + w * 0;
+            double root = v * w + 0.5 * p[0] < 0 ? -u[i] : u[i];
+            bad += part + (fabs(w) == 1 ? 0 : (double)NAN);
+            outs[i] = (SO_T)(part == 0 ? w * root : v + part);
+        }
     }
-    return bad;
+    return (SO_T)bad;
 }
 #undef SO_CLIP
 #undef SO_WEIGHT

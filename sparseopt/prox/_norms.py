@@ -102,7 +102,7 @@ def _pattern(z: np.ndarray, k: float, L: float) -> tuple[int, int, float, float]
 def _norm(pattern: tuple[int, int, float, float], k: float, L: float) -> float:
     p, n, S, Q = pattern
     partial = S / (k - p + L * n) if n and p < k else 0.0
-    return math.sqrt(Q / (1.0 + L) ** 2 + (k - p) * partial * partial)
+    return math.sqrt(Q / (1.0 + L) / (1.0 + L) + (k - p) * partial * partial)
 
 
 def _model_root(
@@ -119,7 +119,7 @@ def _model_root(
     high = 1.0
     while excess(high) < 0:
         high *= 4.0
-        if high > 1e300:
+        if high > 1e100:  # squares of what is left would underflow
             return math.inf
     return float(brentq(excess, 0.0, high, xtol=1e-300, rtol=1e-15, maxiter=200))
 

@@ -9,11 +9,10 @@ import numpy as np
 
 from sparseopt._core._params import Interval, public_name
 from sparseopt.prox._engine import envelope_root
+from sparseopt.prox._group_structure import STRUCTURE, GroupStructure
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._ksupport import prox_box_norm, prox_ksupport
-from sparseopt.prox._penalties_group import STRUCTURE, GroupStructure
-from sparseopt.prox._penalties_separable import as_float64
-from sparseopt.prox._penalty import LEVEL, Norm, Penalty, rules
+from sparseopt.prox._penalty import LEVEL, Norm, Penalty, as_float64, rules
 from sparseopt.prox._wgsef import prox_wgsef
 from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgsef_value
 

@@ -17,8 +17,8 @@ from sparseopt.prox._nonconvex import (
     prox_mcp,
     prox_scad,
 )
-from sparseopt.prox._penalties_separable import as_float64, slope_distance
-from sparseopt.prox._penalty import LEVEL, Coordinate, Penalty, rules
+from sparseopt.prox._penalties_separable import slope_distance
+from sparseopt.prox._penalty import LEVEL, Coordinate, Penalty, as_float64, rules
 
 
 class _Concave(Penalty):

@@ -7,25 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt._core._params import Boolean, Interval
+from sparseopt._core._params import Boolean
 from sparseopt.prox._elementwise import prox_elastic_net, prox_l1, prox_ridge
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._penalty import (
     LEVEL,
+    SHARE,
     Coordinate,
     Norm,
     Penalty,
+    as_float64,
     broadcast_rows,
+    float_type,
     nonnegative_array,
     rules,
 )
-
-SHARE = [Interval(0, 1)]
-
-
-def as_float64(x: Any) -> np.ndarray:
-    """The array in float64, in which values and distances are computed."""
-    return np.asarray(x, dtype=np.float64)
 
 
 def slope_distance(
@@ -98,7 +94,7 @@ class L1(_Weighted, Norm):
     >>> import numpy as np
     >>> from sparseopt.prox import L1
     >>> L1(0.5).prox(np.array([2.0, -0.25, -3.0]))
-    array([ 1.5, -0. , -2.5])
+    array([ 1.5,  0. , -2.5])
     >>> L1(0.5, weights=[1.0, 2.0, 0.0]).value(np.array([1.0, 1.0, 9.0]))
     1.5
     """
@@ -354,7 +350,7 @@ class NoPenalty(Penalty):
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
     ) -> np.ndarray:
         if out is None:
-            return np.array(w, order="C")
+            return np.array(w, dtype=float_type(w), order="C")
         out[...] = w
         return out
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from sparseopt._core._params import Interval, public_name
+from sparseopt._core._params import Callable_, Interval, public_name
 from sparseopt.prox._cardinality import project_l0_ball
 from sparseopt.prox._groups import Groups
-from sparseopt.prox._penalties_separable import as_float64
-from sparseopt.prox._penalty import Coordinate, Penalty, broadcast_rows, rules
+from sparseopt.prox._penalty import (
+    Coordinate,
+    Penalty,
+    as_float64,
+    broadcast_rows,
+    float_type,
+    rules,
+)
 from sparseopt.prox._sets import project_box
 from sparseopt.prox._simplex import project_l1_ball, project_simplex
 
@@ -270,6 +277,44 @@ class L0Ball(Indicator):
         return size if count < self.k else np.where(w != 0, size, 0.0)
 
 
+class ConvexSet(Indicator):
+    """A convex set that is given by its projection.
+
+    Parameters
+    ----------
+    projection : callable
+        Function that takes coefficients to the nearest point of the set, such as one
+        that calls `project_halfspace`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.prox import Box, ConvexSet, Intersection, project_halfspace
+    >>> half = ConvexSet(lambda w: project_halfspace(w, [1.0, 1.0], 1.0))
+    >>> Intersection([half, Box(0.0, 1.0)]).prox(np.array([2.0, 0.5])).round(6)
+    array([1., 0.])
+    """
+
+    _rules = rules(projection=[Callable_])
+
+    def __init__(self, projection: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.projection = projection
+        self._check()
+
+    def contains(self, w: np.ndarray) -> bool:
+        away = float(np.abs(self.projection(w) - w).max(initial=0.0))
+        return away <= slack(w) * max(1.0, float(np.abs(w).max(initial=0.0)))
+
+    def prox(
+        self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        result = self.projection(w)
+        if out is None:
+            return np.asarray(result, dtype=float_type(w))
+        out[...] = result
+        return out
+
+
 def _level_distance(fixed: np.ndarray, below: np.ndarray, lowest: float) -> float:
     """Least ``sqrt(sum (fixed - t)^2 + sum (below - t)_+^2)`` over ``t >= lowest``."""
     # the mean of `fixed` and of the largest of `below` that are above that mean
@@ -323,4 +368,4 @@ def _check_order(owner: type, lower: Any, upper: Any) -> None:
 
 def _as_type(bound: Any, w: np.ndarray) -> Any:
     """The bound as rounded to the type of w, as projections have it."""
-    return np.asarray(bound, dtype=np.asarray(w).dtype)
+    return np.asarray(bound, dtype=float_type(np.asarray(w)))

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._params import Interval, describe, public_name
-from sparseopt.prox._penalties_separable import SHARE, as_float64
-from sparseopt.prox._penalty import LEVEL, Norm, nonnegative_array, rules
+from sparseopt.prox._penalty import (
+    LEVEL,
+    SHARE,
+    Norm,
+    as_float64,
+    float_type,
+    nonnegative_array,
+    rules,
+)
 from sparseopt.prox._slope import prox_slope
 from sparseopt.prox._spectral import prox_nuclear
 from sparseopt.prox._tv import prox_fused_lasso, prox_isotonic, prox_tv1d
@@ -103,18 +110,20 @@ class SLOPE(Norm):
         order = np.argsort(-size, kind="stable")
         levels = self.lam * self._levels(size.shape[0])
         # entries of equal magnitude share the levels of their ranks
-        starts = np.flatnonzero(np.diff(size[order], prepend=math.inf))
-        total = 0.0
-        for part, level in zip(
-            np.split(order, starts[1:]), np.split(levels, starts[1:]), strict=True
-        ):
-            if not size[part[:1]].any():
-                rest = prox_slope(down[part], level, check_finite=False)
+        size, down = size[order], down[order]
+        toward = np.where(size > 0, down * np.sign(flat[order]), np.abs(down))
+        starts = np.flatnonzero(np.diff(size, prepend=math.inf))
+        counts = np.diff(starts, append=size.shape[0])
+        alone = starts[(counts == 1) & (size[starts] > 0)]
+        total = float(np.sum((toward[alone] - levels[alone]) ** 2))
+        others = (counts > 1) | (size[starts] == 0)
+        for start, count in zip(starts[others], counts[others], strict=True):
+            part = slice(start, start + count)
+            if size[start] == 0.0:
+                rest = prox_slope(toward[part], levels[part], check_finite=False)
             else:
-                toward = np.sort(down[part] * np.sign(flat[part]))[::-1]
-                rest = prox_isotonic(
-                    toward - level, increasing=False, check_finite=False
-                )
+                ranked = np.sort(toward[part])[::-1] - levels[part]
+                rest = prox_isotonic(ranked, increasing=False, check_finite=False)
             total += float(rest @ rest)
         return np.array([math.sqrt(total)])
 
@@ -250,6 +259,12 @@ class FusedLasso(Norm):
             return TV1D().dual_norm(v)
         return super().dual_norm(v)
 
+    def conjugate(self, v: np.ndarray) -> float:
+        if self.l1_ratio == 0.0 or np.isnan(v).any():
+            return super().conjugate(v)
+        # the dual ball is what the prox takes to zero
+        return math.inf if np.any(self.prox(as_float64(v))) else 0.0
+
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
     ) -> np.ndarray:
@@ -363,7 +378,7 @@ class Nuclear(Norm):
         return prox_nuclear(w, step * self.lam, out=out, check_finite=False)
 
     def subdiff_distance(self, w: np.ndarray, grad: np.ndarray) -> np.ndarray:
-        tiny = np.finfo(w.dtype).eps * max(w.shape)
+        tiny = np.finfo(float_type(w)).eps * max(w.shape)
         w, down = as_float64(w), -as_float64(grad)
         left, s, right = np.linalg.svd(w, full_matrices=False)
         rank = int(np.count_nonzero(s > tiny * s.max(initial=0.0)))

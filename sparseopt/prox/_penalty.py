@@ -16,6 +16,7 @@ from sparseopt.prox._groups import Groups
 P = TypeVar("P", bound="Penalty")
 
 LEVEL = [Interval(0, None)]
+SHARE = [Interval(0, 1)]
 
 
 def rules(**constraints: Iterable[Any]) -> Mapping[str, Iterable[Any]]:
@@ -82,7 +83,7 @@ class Penalty:
     >>> isinstance(penalty, Penalty)
     True
     >>> penalty.prox(np.array([3.0, -0.5]), 2.0)
-    array([ 1., -0.])
+    array([1., 0.])
     """
 
     is_convex: bool = True
@@ -369,10 +370,10 @@ class Norm(Penalty):
         return math.nan if norm != norm else 0.0 if norm <= self.lam else math.inf
 
     def dual_scale(self, v: np.ndarray) -> float:
-        norm = self.dual_norm(v)
-        if norm <= self.lam:
+        if self.conjugate(v) == 0.0:
             return 1.0
-        return largest_scale(self, v, self.lam / norm)
+        norm = self.dual_norm(v)
+        return largest_scale(self, v, min(1.0, self.lam / norm) if norm > 0.0 else 1.0)
 
     def critical_lam(self, grad: np.ndarray) -> float:
         return self.dual_norm(-np.asarray(grad))
@@ -408,11 +409,22 @@ def dual_norm_by_prox(penalty: Norm, v: np.ndarray, max_iter: int = 100) -> floa
         if not size > 4e-16 * rise:  # nothing left to bound it
             return math.inf if np.any(w) and rise > 1e-14 else level * top
         better = rise / size
-        if not better > level * (1.0 + 4e-16):
+        done = not better > level * (1.0 + 1e-13)
+        level = max(level, better)
+        if done:
             break
-        level = better
         w = unit.prox(v, level)
     return level * top
+
+
+def as_float64(x: Any) -> np.ndarray:
+    """The array in float64, in which values and distances are computed."""
+    return np.asarray(x, dtype=np.float64)
+
+
+def float_type(x: np.ndarray) -> np.dtype:
+    """The type of results for x: its own if that is a float, else float64."""
+    return x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
 
 
 def broadcast_rows(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

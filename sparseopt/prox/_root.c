@@ -53,7 +53,7 @@ static so_step solve_small(const so_root_table *T, so_search *s, const void *x, 
     else if (!is_float && out_of_range(s, most))
         step = SO_RANGE;
     else {
-        s->t = so_find_small(T, z, n, &s->rule, &stats, NAN);
+        s->t = so_find_small(T, z, n, &s->rule, &stats, NAN, 0.0);
         if (s->t < s->rule.floor)
             s->t = s->rule.floor;
     }
@@ -69,7 +69,8 @@ static void bracket(const so_root_table *T, so_search *s, double *z, const so_st
     double most = 1.0, squares = target;
     so_rule rule = with_target(&s->rule, target);
     memcpy(z, s->sample, (size_t)m * sizeof *z);
-    s->start = so_find_small(T, z, m, &rule, stats, NAN);
+    double slack = s->rule.envelope ? 0.2 * sqrt(squares) : 0.0;
+    s->start = so_find_small(T, z, m, &rule, stats, NAN, slack);
     if (!s->rule.envelope) {
         squares = most = 0.0;
         for (int64_t i = 0; i < m; i++) {
@@ -78,19 +79,20 @@ static void bracket(const so_root_table *T, so_search *s, double *z, const so_st
             most = u > most ? u : most;
         }
     }
-    double margin = 3.0 * sqrt(squares) + 3.0 * most;
+    double margin = 3.2 * sqrt(squares) + 3.0 * most;
+    slack = 0.2 * sqrt(squares);
     double least = s->rule.envelope ? 0.0 : -SO_HUGE;
     s->lo = least;
     s->hi = SO_HUGE;
     rule = with_target(&s->rule, target + margin);
     if (!s->rule.envelope || (double)stats->positive > target + margin) {
         memcpy(z, s->sample, (size_t)m * sizeof *z);
-        s->lo = so_find_small(T, z, m, &rule, stats, s->start);
+        s->lo = so_find_small(T, z, m, &rule, stats, s->start, slack);
     }
     if (target > margin) {
         rule = with_target(&s->rule, target - margin);
         memcpy(z, s->sample, (size_t)m * sizeof *z);
-        s->hi = so_find_small(T, z, m, &rule, stats, s->start);
+        s->hi = so_find_small(T, z, m, &rule, stats, s->start, slack);
     }
     /* a little wider: a root on a breakpoint is then inside */
     s->lo = fmax(s->lo - 1e-9 * fabs(s->lo), s->rule.floor);
@@ -302,12 +304,13 @@ so_step so_root_narrow(so_search *s, const so_fold *folds, int64_t n_folds)
 {
     so_fold at = {0};
     int above;
+    double excess;
     for (int64_t k = 0; k < n_folds; k++) {
         at.whole += folds[k].whole;
         at.part += folds[k].part;
         at.sum += folds[k].sum;
     }
-    double t = s->t, next = piece_root(&s->rule, at.whole, at.part, at.sum, t, &above);
+    double t = s->t, next = piece_root(&s->rule, at.whole, at.part, at.sum, t, &above, &excess);
     int same = at.whole == s->whole && at.part == s->part;
     s->whole = at.whole;
     s->part = at.part;

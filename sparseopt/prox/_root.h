@@ -160,7 +160,8 @@ typedef struct {
 
 so_step so_root_begin(const so_root_table *T, so_search *s, const void *x, int is_float,
                       int64_t n, int absolute);
-/* The same with a sample of m elements z that the caller drew; it is overwritten. */
+/* The same with a sample of m elements z that the caller drew; it is overwritten, and has room
+ * for 16 more. */
 so_step so_root_sampled(const so_root_table *T, so_search *s, double *sample, int64_t m,
                         int64_t n, int is_float);
 void so_root_filter(const so_root_table *T, so_search *s, const void *x, int is_float,

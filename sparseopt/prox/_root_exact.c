@@ -35,7 +35,11 @@ outcome so_find_exact(const so_root_table *T, double *z, int64_t n, exact *s)
         so_fold at = s->fold;
         T->measure_d(z, n, enter(r, t), fill(r, t), 0, &at);
         int above;
-        double next = piece_root(r, at.whole, at.part, at.sum, t, &above);
+        double excess, next = piece_root(r, at.whole, at.part, at.sum, t, &above, &excess);
+        if (s->slack > 0.0 && fabs(excess) <= s->slack) {
+            s->t = t;
+            return FOUND;
+        }
         int same = at.whole == whole && at.part == part;
         whole = at.whole;
         part = at.part;
@@ -88,9 +92,9 @@ outcome so_find_exact(const so_root_table *T, double *z, int64_t n, exact *s)
 }
 
 double so_find_small(const so_root_table *T, double *z, int64_t n, const so_rule *r,
-                         const so_stats *stats, double start)
+                         const so_stats *stats, double start, double slack)
 {
-    exact s = {.rule = r, .sure_lo = 1, .sure_hi = 1, .random = SO_SEED};
+    exact s = {.rule = r, .sure_lo = 1, .sure_hi = 1, .random = SO_SEED, .slack = slack};
     double m = (double)n;
     if (r->envelope) {
         if ((double)stats->positive <= r->target)

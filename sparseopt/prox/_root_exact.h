@@ -33,11 +33,12 @@ static inline so_cut cut_of(const so_rule *r, double lo, double hi)
 
 /* Next point of a search: where the affine piece at hand has its root, if that is a number. */
 static inline double piece_root(const so_rule *r, int64_t P, int64_t N, double S, double t,
-                                int *above)
+                                int *above, double *excess)
 {
     double num = r->n0 + r->n1 * (double)P + S;
     double den = r->d0 + r->d1 * (double)P + r->d2 * (double)N;
     *above = num >= t * den;
+    *excess = r->envelope ? (num - t * den) / (-r->d1 * t) : num - t * den;
     if (den > 0.0)
         return num / den;
     return *above ? INFINITY : -INFINITY;
@@ -66,13 +67,15 @@ typedef struct {
     int sure_lo, sure_hi;
     so_fold fold; /* what is decided in the whole bracket */
     uint64_t random;
+    double slack; /* a sum this close to the target is good enough */
 } exact;
 
 /* The root, or on which side of the bracket it is; z is overwritten. */
 outcome so_find_exact(const so_root_table *T, double *z, int64_t n, exact *s);
-/* The root among n elements from their statistics and perhaps a guess; z is overwritten. */
+/* The root among n elements from their statistics and perhaps a guess, or a t where the sum
+ * misses the target by no more than `slack`; z is overwritten. */
 double so_find_small(const so_root_table *T, double *z, int64_t n, const so_rule *r,
-                     const so_stats *stats, double start);
+                     const so_stats *stats, double start, double slack);
 
 /* The same for elements with breakpoints of their own: sum of a (min(p, f) - e)_+. */
 typedef struct {

@@ -7,6 +7,8 @@
 #define SO_CAT2(a, b) a##_##b
 #define SO_CAT(a, b) SO_CAT2(a, b)
 
+enum { LANES_SIZE = 2048 }; /* entries of a stretch: eight fit the second cache */
+
 #define SO_T double
 #define SO_N(name) SO_CAT(name, d)
 #include "_path_body.h"

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "_lanes.h"
+
 /* Consecutive entries with one value, sum / len. */
 typedef struct {
     double sum, len;
@@ -19,12 +21,15 @@ typedef struct {
  *            concave majorant of the lower edge (room for n pieces each, live from head to tail).
  *            Each entry enters and leaves once.
  * The direct way is left where it reads entries more than about three times, or finds very short
- * pieces; so the work is linear in n for any data. */
+ * pieces; so the work is linear in n for any data.  Short pieces without weights go through
+ * `lanes`, if there is such a kernel, block by block; a block that brings little is followed by a
+ * longer one of the string. */
 typedef struct {
     int64_t written; /* entries of the result; the last knot is there */
     int64_t i;       /* entries read */
     int side;        /* the knot is on the upper (1) or lower (-1) edge, or pinned (0) */
     int string;      /* which way */
+    int weak;        /* the last block of lanes brought little */
     int fresh;       /* no entry was read since the knot */
     int64_t mark, scanned, knots; /* direct: knot, entries and knots since the way was chosen */
     double sum, least, most;      /* direct: of entries since the knot; possible slopes */
@@ -36,9 +41,9 @@ void so_path_start(so_path *s);
 /* About `budget` entries more; edge i has half width lam * w[i], w NULL for ones.  Results are
  * soft-thresholded by l1 as they are written.  out must not be x. */
 void so_path_d(so_path *s, int64_t budget, int64_t n, const double *x, const double *w, double lam,
-               double l1, so_piece *up, so_piece *low, double *out);
+               double l1, const so_lanes_table *t, so_piece *up, so_piece *low, double *out);
 void so_path_s(so_path *s, int64_t budget, int64_t n, const float *x, const float *w, double lam,
-               double l1, so_piece *up, so_piece *low, float *out);
+               double l1, const so_lanes_table *t, so_piece *up, so_piece *low, float *out);
 
 /* Pools of a nondecreasing fit of entries i0..i1 with weights w (NULL: ones), read from the end
  * if `reverse`; `k` pools are there already.  Returns their number. */

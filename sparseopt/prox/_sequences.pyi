@@ -1,5 +1,6 @@
 import numpy as np
 
+def set_simd_level(level: int) -> str: ...
 def total_variation(
     x: np.ndarray, w: np.ndarray | None, lam: float, l1: float, out: np.ndarray
 ) -> None: ...

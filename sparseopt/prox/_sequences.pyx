@@ -9,6 +9,11 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 import numpy as np
 
+cdef extern from "_lanes.h" nogil:
+    ctypedef struct so_lanes_table:
+        const char* name
+    const so_lanes_table* so_lanes(int level)
+
 ctypedef fused real:
     float
     double
@@ -26,9 +31,9 @@ cdef extern from "_sequences.h" nogil:
         int64_t live
     void so_path_start(so_path*)
     void so_path_d(so_path*, int64_t, int64_t, const double*, const double*, double, double,
-                   so_piece*, so_piece*, double*)
+                   const so_lanes_table*, so_piece*, so_piece*, double*)
     void so_path_s(so_path*, int64_t, int64_t, const float*, const float*, double, double,
-                   so_piece*, so_piece*, float*)
+                   const so_lanes_table*, so_piece*, so_piece*, float*)
     int64_t so_pool_d(int64_t, int64_t, int64_t, int, const double*, const double*, int64_t,
                       so_piece*, int64_t*)
     int64_t so_pool_s(int64_t, int64_t, int64_t, int, const float*, const float*, int64_t,
@@ -54,6 +59,14 @@ cdef extern from "_sequences.h" nogil:
                      const double*, float*)
 
 cdef int64_t PIECE = 1 << 21
+cdef const so_lanes_table* T = so_lanes(2)
+
+
+def set_simd_level(int level):
+    """Use the kernels of this instruction-set level or the best below it; returns its name."""
+    global T
+    T = so_lanes(level)
+    return T.name.decode()
 
 
 def total_variation(const real[:, ::1] x, const real[::1] w, double lam, double l1,
@@ -75,10 +88,10 @@ def total_variation(const real[:, ::1] x, const real[::1] w, double lam, double 
         while state.written < n:
             with nogil:
                 if real is double:
-                    so_path_d(&state, PIECE, n, &x[row, 0], weights, lam, l1, up, low,
+                    so_path_d(&state, PIECE, n, &x[row, 0], weights, lam, l1, T, up, low,
                               &out[row, 0])
                 else:
-                    so_path_s(&state, PIECE, n, &x[row, 0], weights, lam, l1, up, low,
+                    so_path_s(&state, PIECE, n, &x[row, 0], weights, lam, l1, T, up, low,
                               &out[row, 0])
             PyErr_CheckSignals()
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from sparseopt._core._params import COMMON, Boolean, Interval, validate_params
 from sparseopt.prox._blocks import positive
-from sparseopt.prox._inputs import as_output, as_point
-from sparseopt.prox._slices import map_slices
+from sparseopt.prox._inputs import as_output
+from sparseopt.prox._slices import fast_point, map_slices
 from sparseopt.prox._thresholds import threshold, threshold_weighted
 
 _SHARED: dict[str, Iterable[Any]] = {
@@ -68,7 +68,7 @@ def project_simplex(
     >>> project_simplex([0.9, 0.5, -0.3])
     array([0.7, 0.3, 0. ])
     """
-    point = as_point(x, finite=False)
+    point = fast_point(x)
     w = as_output(out, point)
     if not point.size:
         return w
@@ -132,7 +132,7 @@ def project_l1_ball(
     >>> project_l1_ball([3.0, -1.0, 0.5], radius=2.0)
     array([2., 0., 0.])
     """
-    point = as_point(x, finite=False)
+    point = fast_point(x)
     w = as_output(out, point)
     if not point.size:
         return w
@@ -208,7 +208,7 @@ def project_capped_simplex(
     >>> project_capped_simplex([2.0, 0.6, 0.2, -1.0], total=2.0)
     array([1. , 0.7, 0.3, 0. ])
     """
-    point = as_point(x, finite=False)
+    point = fast_point(x)
     w = as_output(out, point)
     n = _length(point, axis)
     caps = _caps(upper, n)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from sparseopt._core._array_api import (
+    array_namespace,
+    device,
+    from_numpy_like,
+    is_numpy,
+    to_numpy,
+)
 from sparseopt._core._params import (
     COMMON,
     Boolean,
@@ -16,8 +25,9 @@ from sparseopt._core._params import (
 )
 from sparseopt.prox._blocks import Blocks, make_blocks
 from sparseopt.prox._engine import Shares, shrink
-from sparseopt.prox._inputs import as_output, as_point
-from sparseopt.prox._slices import map_slices
+from sparseopt.prox._inputs import as_output
+from sparseopt.prox._slices import fast_point, map_slices
+from sparseopt.prox._wgsef_array import array_prox
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,9 @@ def prox_wgsef(
     Parameters
     ----------
     x : array_like of shape (n,) or any other
-        Point, taken as one vector unless ``axis`` is given.
+        Point, taken as one vector unless ``axis`` is given.  Arrays of torch, CuPy and
+        other libraries of the array API are accepted, and the result is of their kind,
+        on their device, and differentiable if they record gradients.
     k : int
         Number of groups to aim at, at most m.  A budget, any positive number, if
         ``costs`` are given.
@@ -153,7 +165,11 @@ def prox_wgsef(
     >>> prox_wgsef([3.0, 4.0, 0.1, 0.2], k=1, lam=1.0, groups=2)
     array([1.5, 2. , 0. , 0. ])
     """
-    point = as_point(x, finite=False)
+    xp = np if type(x) is np.ndarray else array_namespace(x)
+    if xp is not np and not is_numpy(xp):
+        given = (groups, weights, debias, costs, axis, out, check_finite)
+        return _foreign(xp, x, k, lam, given, n_threads, return_info)
+    point = fast_point(x)
     w = as_output(out, point)
     if not point.size:
         return (w, EnvelopeInfo(np.empty(0), np.inf, 0)) if return_info else w
@@ -175,6 +191,61 @@ def prox_wgsef(
     etas = np.array([each.eta for each in found])
     u = np.array([each.u for each in found])
     return w, EnvelopeInfo(u, etas, np.array(counts))
+
+
+def _foreign(
+    xp: ModuleType,
+    x: Any,
+    k: int,
+    lam: float,
+    given: tuple[Any, ...],
+    n_threads: int | None,
+    return_info: bool,
+) -> Any:
+    """The prox for arrays of other libraries: on the host by the kernels, else by xp.
+
+    Arrays that record operations for automatic differentiation always take the latter.
+    """
+    groups, weights, debias, costs, axis, out, finite = given
+    if out is not None:
+        raise TypeError(
+            f"The 'out' parameter of {public_name(prox_wgsef)} must be None for arrays "
+            f"of {xp.__name__}. Got {type(out).__name__}."
+        )
+    recorded = bool(getattr(x, "requires_grad", False))
+    if not recorded and str(device(x)).lower().startswith("cpu"):
+        options = {"groups": groups, "weights": weights, "debias": debias}
+        options |= {"costs": costs, "axis": axis, "check_finite": finite}
+        options |= {"n_threads": n_threads, "return_info": return_info}
+        result = prox_wgsef(to_numpy(x), k, lam, **options)
+        if not return_info:
+            return from_numpy_like(result, x)
+        w, info = result
+        u = from_numpy_like(info.u, x)
+        return from_numpy_like(w, x), EnvelopeInfo(u, info.eta, info.n_groups)
+    if axis is not None:
+        raise NotImplementedError(
+            f"The 'axis' parameter of {public_name(prox_wgsef)} must be None for "
+            f"arrays of {xp.__name__} on a device or with gradients. Got {axis}."
+        )
+    if not xp.isdtype(x.dtype, "real floating"):
+        raise ValueError(
+            "The 'x' array must be real floating. Complex data not supported; "
+            f"got {x.dtype}."
+        )
+    if finite and not bool(xp.all(xp.isfinite(x))):
+        raise ValueError("The 'x' array must be finite. Got NaN or infinity.")
+    n = math.prod(x.shape)
+    if n == 0:
+        return (x, EnvelopeInfo(np.empty(0), np.inf, 0)) if return_info else x
+    blocks = make_blocks(prox_wgsef, n, k, groups, weights, costs)
+    if debias:
+        _check_debias(blocks, lam, debias)
+    flat, u, eta = array_prox(xp, xp.reshape(x, (-1,)), blocks, lam, debias)
+    w = xp.reshape(flat, x.shape)
+    if not return_info:
+        return w
+    return w, EnvelopeInfo(u, float(eta), int(xp.sum(xp.astype(u > 0, xp.int64))))
 
 
 def _check_debias(blocks: Blocks, lam: float, debias: float) -> None:

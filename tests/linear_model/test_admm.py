@@ -1,4 +1,4 @@
-"""Sums of penalties and linear maps: cvxpy, certificates from outside, ends of a run."""
+"""Sums of penalties and linear maps: oracles, certificates, ends of a run."""
 
 import cvxpy as cp
 import numpy as np
@@ -303,7 +303,7 @@ def test_bad_terms(X, y):
         Composed(MCP(0.1), D)
     with pytest.raises(TypeError, match="must be a penalty"):
         minimize_composite(datafit, [L1(0.1), "l1"])
-    with pytest.raises(ValueError, match="must have 12 columns. Got 3"):
+    with pytest.raises(ValueError, match=r"must have 12 columns\. Got 3"):
         minimize_composite(datafit, Composed(L1(0.1), np.eye(3)))
     with pytest.raises(ValueError, match="empty list"):
         minimize_composite(datafit, [])

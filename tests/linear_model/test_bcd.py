@@ -6,6 +6,7 @@ import pytest
 from scipy import sparse
 
 from sparseopt.linear_model import LeastSquares, minimize_composite
+from sparseopt.linear_model._group_forms import GroupBlocks
 from sparseopt.prox import L1, GroupLasso, SparseGroupLasso
 
 from ._problems import regression
@@ -21,7 +22,9 @@ def _gap(X, y, w, b, lam, groups, weights):
     n = len(y)
     r = y - X @ w - b
     r = (r - r.mean()) / n
-    norms = [np.linalg.norm(X[:, g].T @ r) / d for g, d in zip(groups, weights, strict=True)]
+    norms = [
+        np.linalg.norm(X[:, g].T @ r) / d for g, d in zip(groups, weights, strict=True)
+    ]
     scale = min(1.0, lam / max(norms))
     parts = [d * np.linalg.norm(w[g]) for g, d in zip(groups, weights, strict=True)]
     primal = 0.5 * np.mean((y - X @ w - b) ** 2) + lam * sum(parts)
@@ -105,6 +108,25 @@ def test_scrambled_groups_are_the_same_problem(rng):
     plain = _solve(X[:, order], y, GroupLasso(0.05, groups=4), tol=1e-12)
     mixed = _solve(X, y, GroupLasso(0.05, groups=labels), tol=1e-12)
     np.testing.assert_allclose(mixed.coef[order], plain.coef, atol=1e-8)
+
+
+@pytest.mark.parametrize("groups", [4, [[3, 0], [1, 2, 5], [7, 4]]])
+def test_screening_bounds_every_move_of_the_dual(groups, rng):
+    penalty = GroupLasso(0.7, groups=groups)
+    blocks = GroupBlocks.of(penalty, 8)
+    X, theta = rng.standard_normal((6, 8)), 0.2 * rng.standard_normal(6)
+    reach = 0.3 * np.linalg.norm(X, axis=0)
+    alive = blocks.screen(X.T @ theta, reach)
+    for _ in range(200):
+        step = rng.standard_normal(6)
+        moved = X.T @ (theta + 0.3 * step / np.linalg.norm(step))
+        for part, weight in zip(
+            penalty.groups(8).lists(), np.sqrt(penalty.groups(8).sizes), strict=True
+        ):
+            if np.linalg.norm(moved[part]) >= 0.7 * weight:
+                assert alive[part].all()
+    free = np.setdiff1d(np.arange(8), np.concatenate(penalty.groups(8).lists()))
+    assert alive[free].all()
 
 
 def test_warm_start_is_quick(rng):

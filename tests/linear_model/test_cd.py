@@ -8,7 +8,14 @@ from sklearn.linear_model import ElasticNet as SkElasticNet
 from sklearn.linear_model import Lasso
 
 from sparseopt import Status
-from sparseopt.linear_model import LeastSquares, _cd, minimize_composite
+from sparseopt.linear_model import (
+    LeastSquares,
+    Logistic,
+    _cd,
+    _outer,
+    minimize_composite,
+)
+from sparseopt.linear_model._path import critical_lam
 from sparseopt.prox import (
     L0,
     L1,
@@ -16,6 +23,7 @@ from sparseopt.prox import (
     SCAD,
     Box,
     ElasticNet,
+    GroupLasso,
     LogSum,
     Lq,
     NonNegative,
@@ -28,7 +36,9 @@ from ._problems import lasso_gap, regression
 
 def _solve(X, y, penalty, intercept=True, tol=1e-10, **options):
     datafit = LeastSquares(X, y, fit_intercept=intercept)
-    return minimize_composite(datafit, penalty, solver="anderson_cd", tol=tol, **options)
+    return minimize_composite(
+        datafit, penalty, solver="anderson_cd", tol=tol, **options
+    )
 
 
 @pytest.mark.parametrize("intercept", [False, True])
@@ -251,10 +261,10 @@ class TestExtremes:
     @pytest.mark.parametrize("scale", [1e200, 1e-200])
     def test_scales_whose_squares_are_lost_are_refused(self, scale, rng):
         X, y, _ = regression(rng)
-        with pytest.raises(ValueError, match="'y' array .* rescale"):
+        with pytest.raises(ValueError, match=r"'y' array .* rescale"):
             LeastSquares(X, scale * y)
-        with pytest.raises(ValueError, match="'X' .* rescale"):
-            LeastSquares(X * scale, y)
+        with pytest.raises(ValueError, match=r"'X' .* rescale"):
+            _solve(X * scale, y, L1(0.05))
         # a single column of that size among others is no harm if it is small
         if scale < 1:
             X[:, 4] *= scale
@@ -273,6 +283,35 @@ class TestExtremes:
         lam = np.abs(X.T @ (y - y.mean())).max() / 50 / 1000
         result = _solve(X, y, L1(lam))
         assert lasso_gap(X, y, result.coef, result.intercept, lam) <= 1e-10
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("loss", [LeastSquares, Logistic])
+@pytest.mark.parametrize("penalty", [L1(), GroupLasso(groups=5)])
+def test_screening_is_safe(penalty, loss, intercept, rng, monkeypatch):
+    X, y, _ = regression(rng, p=1000)
+    y = y if loss is LeastSquares else np.sign(y - np.median(y) + 1e-9)
+    datafit = loss(np.asfortranarray(X), y, fit_intercept=intercept)
+    penalty = penalty.with_lam(0.7 * critical_lam(datafit, penalty))
+    monkeypatch.setattr(_outer, "_FIRST", 5)
+    reference = minimize_composite(datafit, penalty, tol=1e-11)
+    dropped = []
+    screen = _outer.Outer._screen
+
+    def watched(self, theta, grad):
+        screen(self, theta, grad)
+        if self._survivors is not None:
+            dropped.append(np.setdiff1d(np.arange(1000), self._survivors))
+
+    monkeypatch.setattr(_outer, "_SCREEN_FROM", 0)
+    monkeypatch.setattr(_outer.Outer, "_screen", watched)
+    result = minimize_composite(datafit, penalty, tol=1e-11)
+    assert result.converged
+    assert dropped or isinstance(penalty, GroupLasso)
+    for cols in dropped:
+        assert not reference.coef[cols].any()
+    np.testing.assert_allclose(result.coef, reference.coef, atol=1e-6)
+    assert np.isfinite(penalty.conjugate(-X.T @ result.dual * (1 - 1e-12)))
 
 
 def test_warm_start_is_quick(rng):

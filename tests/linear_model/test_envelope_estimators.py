@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -182,7 +183,8 @@ def test_three_classes(n_jobs):
     X = rng.standard_normal((90, 12))
     y = np.repeat([3, 1, 2], 30)
     X[np.arange(90), y] += 4.0
-    model = SparseEnvelopeClassifier(k=2, n_jobs=n_jobs).fit(X, y)
+    with parallel_config(backend="threading"):  # no processes to start
+        model = SparseEnvelopeClassifier(k=2, n_jobs=n_jobs).fit(X, y)
     assert model.coef_.shape == (3, 12) and model.u_.shape == (3, 12)
     assert model.lower_bound_.shape == model.certified_.shape == (3,)
     assert np.all(model.lower_bound_ <= model.upper_bound_)
@@ -190,7 +192,8 @@ def test_three_classes(n_jobs):
     assert {1, 2, 3} <= set(model.support_)
     assert model.score(X, y) > 0.9
     assert model.predict_proba(X).sum(axis=1) == pytest.approx(np.ones(90))
-    again = clone(model).set_params(warm_start=True).fit(X, y).fit(X, y)
+    again = clone(model).set_params(warm_start=True, n_jobs=None)
+    again.fit(X, y).fit(X, y)
     assert again.coef_ == pytest.approx(model.coef_, abs=1e-7)
 
 
@@ -304,7 +307,8 @@ def test_grid_over_lam_and_jobs():
     model.fit(X, y)
     assert model.grid_.tolist() == [[2, 1.0], [2, 0.01], [3, 1.0], [3, 0.01]]
     assert (model.k_, model.lam_) == (3, 0.01)
-    again = clone(model).set_params(n_jobs=2).fit(X, y)
+    with parallel_config(backend="threading"):
+        again = clone(model).set_params(n_jobs=2).fit(X, y)
     assert np.array_equal(again.scores_, model.scores_)
     assert np.array_equal(again.coef_, model.coef_)
 

@@ -1,5 +1,7 @@
 """The compiled loops against NumPy twins, at every instruction-set level."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -130,7 +132,7 @@ def test_block_sweeps(rng):
 
 
 def _pairs(ptr):
-    return list(zip(ptr[:-1], ptr[1:], strict=True))
+    return list(itertools.pairwise(ptr))
 
 
 @pytest.mark.parametrize("p", [1, 3, 4, 130])

@@ -84,9 +84,7 @@ def test_other_losses(loss, rng):
         datafit = LeastSquares(X, y, fit_intercept=True)
     result = _solve(datafit, L1(0.05))
     assert result.converged
-    grad = datafit.design.rmatvec(
-        datafit.gradient(X @ result.coef + result.intercept)
-    )
+    grad = datafit.design.rmatvec(datafit.gradient(X @ result.coef + result.intercept))
     inside = result.coef != 0
     assert np.abs(grad).max() <= 0.05 * (1 + 1e-6)
     np.testing.assert_allclose(
@@ -100,9 +98,7 @@ def test_not_convex_is_stationary(penalty, rng):
     datafit = Logistic(X, y, fit_intercept=True)
     result = _solve(datafit, penalty, tol=1e-8)
     assert result.converged
-    grad = datafit.design.rmatvec(
-        datafit.gradient(X @ result.coef + result.intercept)
-    )
+    grad = datafit.design.rmatvec(datafit.gradient(X @ result.coef + result.intercept))
     assert penalty.subdiff_distance(result.coef, grad).max() <= 1e-7
     assert result.objective < np.log(2)
 

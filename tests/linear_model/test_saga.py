@@ -188,8 +188,8 @@ def test_steps_that_are_made_up_for(seed, count, name):
     w, mean = arrays["w"][:, 0].copy(), arrays["mean"][:, 0]
     step = 10.0 ** rng.uniform(-2, 0)
     work = Work(
-        arrays, "squares", 1.0, form.kind, form.numbers, form.positive, step, 0.0, False,
-        1,
+        arrays, "squares", 1.0, form.kind, form.numbers, form.positive, step, 0.0,
+        False, 1,
     )  # fmt: skip
     empty = sparse.csr_array((1, P))
     sparse_steps(work, empty.data, empty.indices, empty.indptr, np.ones(1), count)

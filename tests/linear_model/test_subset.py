@@ -4,6 +4,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 
 from sparseopt import Status
@@ -12,7 +14,11 @@ from sparseopt.linear_model import LeastSquares, Logistic, best_subset
 from sparseopt.linear_model import _subset as module
 from sparseopt.linear_model._subset import Pool, search
 from sparseopt.linear_model._subset_columns import Blocks, Columns
-from sparseopt.linear_model._subset_kernels import exchange, work_sizes
+from sparseopt.linear_model._subset_kernels import (
+    exchange,
+    set_simd_level,
+    work_sizes,
+)
 from sparseopt.prox import Groups
 
 LABELS = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4, 5, 6, 7, 7, 8])
@@ -72,9 +78,15 @@ def plain_descent(G, c, ptr, active):
         steps += 1
 
 
+@pytest.fixture(params=[0, 1, 2])
+def simd_level(request):
+    yield set_simd_level(request.param)
+    set_simd_level(2)
+
+
 @pytest.mark.parametrize("labels", [np.arange(14), LABELS], ids=["single", "groups"])
 @pytest.mark.parametrize("seed", range(4))
-def test_descent_is_that_of_its_twin(labels, seed):
+def test_descent_is_that_of_its_twin(labels, seed, simd_level):
     X, y = problem(seed)
     X = X / np.linalg.norm(X, axis=0)
     G, c = np.ascontiguousarray(X.T @ X), X.T @ y
@@ -247,13 +259,23 @@ def test_large_means_cost_no_digits():
     assert shifted.objective == pytest.approx(plain.objective, rel=1e-6)
 
 
-@pytest.mark.parametrize("scale", [1e-200, 1e-20, 1e20, 1e200])
+@pytest.mark.parametrize("scale", [1e-140, 1e-20, 1e20, 1e140])
 def test_scale_of_the_features_does_not_matter(scale):
     X, y = problem(4)
     plain = best_subset(LeastSquares(X, y, fit_intercept=True), 4)
     scaled = best_subset(LeastSquares(X * scale, y, fit_intercept=True), 4)
     assert np.array_equal(scaled.support, plain.support)
     assert scaled.coef * scale == pytest.approx(plain.coef, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_exact_fits_on_few_samples_end(seed):
+    rng = np.random.default_rng(seed)
+    many = rng.integers(0, 15, 50)
+    X = rng.standard_normal((15, 30))[many]
+    y = rng.integers(0, 3, 15)[many]
+    result = best_subset(LeastSquares(X, y, fit_intercept=True), 14)
+    assert result.is_local and result.objective < 1e-8
 
 
 def test_target_without_signal():
@@ -293,6 +315,26 @@ def test_weights_are_repetitions():
     b = best_subset(LeastSquares(X[many], y[many], fit_intercept=True), 4)
     assert np.array_equal(a.support, b.support)
     assert a.coef == pytest.approx(b.coef, rel=1e-9)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(5, 40),
+    p=st.integers(2, 12),
+    size=st.integers(1, 3),
+    lam=st.sampled_from([0.0, 0.1]),
+)
+@settings(max_examples=30)
+def test_more_groups_are_never_worse(seed, n, p, size, lam):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((n, p * size)), rng.standard_normal(n)
+    datafit = LeastSquares(X, y, fit_intercept=True)
+    last, init = datafit.scale(), None
+    for k in range(1, p + 1):
+        result = best_subset(datafit, k, groups=size, lam=lam, init=init)
+        assert result.group_support.size <= k
+        assert result.objective <= last * (1 + 1e-9) + 1e-12
+        last, init = result.objective, result.group_support
 
 
 def test_start_is_not_made_worse():

@@ -148,7 +148,7 @@ KINDS = {
     "HINGE": ((0.7,), "labels"),
     "SQ_HINGE": ((0.7,), "labels"),
     "PINBALL": ((-0.2, 0.5), "targets"),
-    "LOGISTIC": ((3.0,), "labels"),
+    "LOGISTIC": ((3.0, np.log(3.0)), "labels"),
     "KL": ((0.7,), "weights"),
 }
 

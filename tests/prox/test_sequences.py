@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.isotonic import isotonic_regression
 
 from sparseopt import prox
+from sparseopt.prox import _sequences
 
 DATA = {
     "noise": lambda n, rng: rng.standard_normal(n),
@@ -56,6 +57,31 @@ def test_variation_certificate(kind, n, rng):
     for lam in (0.1, 1.0, 20.0):
         u = prox.prox_tv1d(x, lam, weights=weights)
         certify_variation(x, u, lam * weights)
+
+
+@pytest.mark.parametrize("level", ["baseline", "v3", "v4"])
+def test_variation_in_stretches(level, dtype, rng):
+    """Short pieces in long sequences: eight stretches at a time where that exists."""
+    found = _sequences.set_simd_level(["baseline", "v3", "v4"].index(level))
+    try:
+        if found != level:
+            pytest.skip(f"no {level} here")
+        for n in (24_570, 70_001):
+            for kind in ("noise", "ties", "heavy", "alternating"):
+                x = DATA[kind](n, rng).astype(dtype)
+                for lam in (0.05, 0.6, 3.0):
+                    u = np.empty((1, n))
+                    wide = x.astype(np.float64)
+                    _sequences.total_variation(wide[None], None, lam, 0.0, u)
+                    certify_variation(wide, u[0], lam)
+                    narrow = prox.prox_tv1d(x, lam)
+                    assert np.allclose(narrow, u[0], rtol=1e-6, atol=1e-6)
+            # parts where pieces are long between parts where they are short
+            x = DATA["noise"](n, rng) * np.repeat([1.0, 1e-3, 1.0, 0.0, 1.0], n)[::5]
+            for lam in (0.1, 1.0):
+                certify_variation(x, prox.prox_tv1d(x, lam), lam)
+    finally:
+        _sequences.set_simd_level(2)
 
 
 def test_variation_where_the_direct_way_reads_again(rng):
