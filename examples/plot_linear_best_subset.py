@@ -3,8 +3,8 @@ Best subsets with a certificate
 ===============================
 
 Which k features explain the target best? The convex envelope gives a number that no
-subset of k features can beat, rounding it gives a subset, and the two together an interval.
-Where it closes, the subset is proved to be the best.
+subset of k features can beat, rounding it gives a subset, and the two together an
+interval. Where it closes, the subset is proved to be the best.
 """
 
 # %%
@@ -47,8 +47,8 @@ axes[0].legend()
 fig.tight_layout()
 
 # %%
-# The subset of five, and how the fit grows with k. The exchange finish ("splice") minimises
-# the squared error of the subset itself.
+# The subset of five, and how the fit grows with k. The exchange finish ("splice")
+# minimises the squared error of the subset itself.
 best = SparseEnvelopeRegressor(k=5, lam=0.05, refit="splice").fit(X, y)
 print([str(name) for name in names[best.support_]])
 

@@ -10,7 +10,6 @@ holds the count of features rather than their size.
 # %%
 # Two hundred samples, a thousand correlated features, eight of them relevant.
 import matplotlib.pyplot as plt
-import numpy as np
 
 from sparseopt.datasets import make_sparse_regression
 from sparseopt.linear_model import LeastSquares, path
@@ -23,8 +22,8 @@ print(name)
 datafit = LeastSquares(X, y)
 
 # %%
-# Each path is solved from strong to weak, starting from the neighbour's solution. The true
-# features are in colour.
+# Each path is solved from strong to weak, starting from the neighbour's solution. The
+# true features are in colour.
 relevant = truth != 0
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
 for ax, penalty in zip(axes, (L1(1.0), MCP(1.0, gamma=3.0)), strict=True):

@@ -2,16 +2,16 @@
 The shape of sparsity
 =====================
 
-What a penalty does is visible in one dimension: its proximal operator moves small values
-to zero and leaves large ones more or less alone. In two dimensions its level sets show
-where solutions like to be.
+What a penalty does is visible in one dimension: its proximal operator moves small
+values to zero and leaves large ones more or less alone. In two dimensions its level
+sets show where solutions like to be.
 """
 
 # %%
 # Thresholds
 # ----------
-# The l1 norm moves everything by the same amount. The others leave large values alone, at
-# the price of convexity; where an operator jumps, two minimisers are equally good.
+# The l1 norm moves everything by the same amount. The others leave large values alone,
+# at the price of convexity; where an operator jumps, two minimisers are equally good.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -40,9 +40,9 @@ fig.tight_layout()
 # %%
 # Between lasso and ridge
 # -----------------------
-# The envelope of "at most k coefficients" interpolates between the squared l1 norm (k = 1)
-# and the squared Euclidean norm (k = n). The level set for k = 2 in three dimensions is the
-# convex hull of three discs: its flat faces are where one coordinate is zero.
+# The envelope of "at most k coefficients" interpolates between the squared l1 norm (k =
+# 1) and the squared Euclidean norm (k = n). The level set for k = 2 in three dimensions
+# is the convex hull of three discs: its flat faces are where one coordinate is zero.
 grid = np.linspace(-1.3, 1.3, 53)
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.4), sharey=True)
 for ax, k in zip(axes, (1, 2, 3), strict=True):

@@ -2,8 +2,8 @@
 Signals in pieces
 =================
 
-Total variation and its relatives find pieces: constant ones, linear ones, monotone ones.
-All operators here are exact; the one-dimensional ones take linear time.
+Total variation and its relatives find pieces: constant ones, linear ones, monotone
+ones. All operators here are exact; the one-dimensional ones take linear time.
 """
 
 # %%
@@ -20,8 +20,8 @@ noisy, signal = make_piecewise_constant(2000, 12, noise=0.5, random_state=3)
 pieces = prox.prox_tv1d(noisy, lam=8.0)
 
 # %%
-# A signal with kinks: trend filtering penalises the second differences, so its pieces are
-# linear. The isotonic operator gives the nearest increasing signal.
+# A signal with kinks: trend filtering penalises the second differences, so its pieces
+# are linear. The isotonic operator gives the nearest increasing signal.
 t = np.linspace(0, 1, 2000)
 kinks = np.interp(t, [0, 0.2, 0.5, 0.55, 1.0], [0, 1.2, 0.4, 1.6, 2.0])
 rng = np.random.default_rng(0)

@@ -2,11 +2,14 @@
 
 Each family is a package of its own, loaded when it is first used:
 
-=====================  ==============================================================
-``sparseopt.ot``       entropic optimal transport by sparse Newton methods
-``sparseopt.datasets`` seeded problem generators and loaders; nothing is downloaded
-``sparseopt.testing``  assertions on arrays and certificates, for tests of your own
-=====================  ==============================================================
+==========================  ============================================================
+``sparseopt.ot``            entropic optimal transport by sparse Newton methods
+``sparseopt.prox``          proximal operators, projections and penalties
+``sparseopt.linear_model``  sparse linear models with duality gaps and bounds
+``sparseopt.torch``         training with structured sparsity; needs PyTorch
+``sparseopt.datasets``      seeded problem generators and loaders; nothing is downloaded
+``sparseopt.testing``       assertions on arrays and certificates, for tests of your own
+==========================  ============================================================
 """
 
 from importlib import import_module

@@ -94,6 +94,7 @@ class _Problem:
         self.mean = (
             self.design.rmatvec(s).astype(np.float64) if self.centred else np.zeros(0)
         )
+        self.design.require_squares()
         squares = self.design.square_norms(datafit.s)
         if self.centred:
             # rounding may only enlarge the bound

@@ -133,6 +133,7 @@ class Columns:
 
     def _squares(self) -> np.ndarray:
         """Weighted squares of the centred columns, 0 for constant ones."""
+        self.design.require_squares()
         raw = self.design.square_norms(self.s)
         squares = raw - self.weight * self.mean**2
         lost = np.flatnonzero(squares < _CANCELLED * raw)

@@ -329,7 +329,11 @@ def test_overlapping_output(rng):
 def test_no_group_is_kept_by_rounding(options, rng):
     """Where the sum of shares is flat at k, the next group to enter stays zero."""
     for _ in range(300):
-        x, k, lam = rng.normal(size=30), int(rng.integers(1, 10)), 10 ** rng.uniform(2)
+        x, k, lam = (
+            rng.normal(size=30),
+            int(rng.integers(1, 10)),
+            10 ** rng.uniform(-1, 2),
+        )
         given = dict(options)
         if options.get("weights") == "random":
             given["weights"] = rng.uniform(0.5, 2.0, 30)
