@@ -62,7 +62,7 @@ TORCH_METHODS = {
 }
 SWEPT = ("group lasso", "envelope", "debiased")
 LAMS = (0.001, 0.01, 0.1, 1.0, 10.0)
-EPOCHS = 60  # of the digits at full scale
+EPOCHS = 60  # of the digits
 
 
 def _claims(setting: str, method: str, required=()) -> list[Claim]:
@@ -161,7 +161,7 @@ def run(scale: str, rng: np.random.Generator) -> Iterator[Record]:
         methods = _torch_methods(scale)
         yield from (Record(setting=DIGITS, method=m, note=note) for m in methods)
     elif scale == "quick":
-        yield from _in_torch(DIGITS, data, 0.1, seeds, 40, _torch_methods(scale))
+        yield from _in_torch(DIGITS, data, 0.1, seeds, EPOCHS, _torch_methods(scale))
     else:
         dense: list[dict] = []
         yield from _in_torch(DIGITS, data, 0.1, seeds, EPOCHS, TORCH_METHODS, dense)

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from sparseopt.prox import Groups
 from sparseopt.prox import prox_wgsef as _prox_wgsef
+from sparseopt.prox import prox_wgsef_jvp
 from sparseopt.torch._terms import ON_DEVICE
 
 
@@ -63,8 +63,6 @@ def prox_wgsef(
             "The 'x' parameter of sparseopt.torch.prox_wgsef must be a Tensor. "
             f"Got {type(x).__name__}."
         )
-    if ON_DEVICE and x.device.type != "cpu":  # differentiated by torch itself
-        return _prox_wgsef(x, k, lam, groups=groups, weights=weights, debias=debias)
     return _ProxWGSEF.apply(x, k, lam, groups, weights, debias)
 
 
@@ -79,82 +77,35 @@ class _ProxWGSEF(torch.autograd.Function):
         weights: Any,
         debias: float,
     ) -> torch.Tensor:
-        w, info = _prox_wgsef(
-            x.detach().cpu().numpy(),
-            k,
-            lam,
-            groups=groups,
-            weights=_as_numpy(weights),
-            debias=debias,
-            return_info=True,
-        )
-        u = torch.as_tensor(info.u, dtype=torch.float64, device=x.device)
-        ctx.save_for_backward(x, u)
-        ctx.eta, ctx.problem = float(info.eta), (lam, groups, weights, debias)
+        ctx.save_for_backward(x)
+        ctx.k, ctx.lam = k, lam
+        ctx.options = {"groups": groups, "weights": weights, "debias": debias}
+        w = _prox_wgsef(_native(x), k, lam, **_native_options(ctx.options, x))
         return torch.as_tensor(w, device=x.device)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
-        x, u = ctx.saved_tensors
-        lam, groups, weights, debias = ctx.problem
-        none = (None,) * 5
-        if x.numel() == 0 or lam == 0:
-            return grad, *none
-        g = _vjp(
-            x, grad, u, ctx.eta, lam, Groups.of(groups, x.numel()), weights, debias
+        (x,) = ctx.saved_tensors
+        # the Jacobian is symmetric: its product with a vector is the gradient
+        g = prox_wgsef_jvp(
+            _native(x),
+            _native(grad),
+            ctx.k,
+            ctx.lam,
+            **_native_options(ctx.options, x),
         )
-        return g.reshape(x.shape).to(x.dtype), *none
+        return torch.as_tensor(g, device=x.device), *(None,) * 5
 
 
-def _vjp(
-    x: torch.Tensor,
-    grad: torch.Tensor,
-    u: torch.Tensor,
-    eta: float,
-    lam: float,
-    groups: Groups,
-    weights: Any,
-    debias: float,
-) -> torch.Tensor:
-    """Gradient of ``<grad, w>`` in x, where ``w_j = x_j u_j / (c_j u_j + b_j)``.
-
-    Between the bounds ``u_j = (eta a_j - b_j) / c_j`` and thus ``w_j = x_j (1 - b_j /
-    (eta a_j)) / c_j``; eta follows from the sum of the shares.
-    """
-    x, grad = x.detach().double().reshape(-1), grad.double().reshape(-1)
-    d = groups.weights(_as_numpy(weights))
-    d = torch.ones_like(u) if d is None else torch.as_tensor(d, device=u.device)
-    b = lam * d
-    c = 1.0 - debias * b
-    # entries without a group belong to one more, which is passed through
-    label = torch.as_tensor(
-        groups.spread(torch.arange(groups.m).numpy(), fill=groups.m), device=u.device
-    )
-
-    def sums(values: torch.Tensor) -> torch.Tensor:
-        total = values.new_zeros(groups.m + 1)
-        return total.index_add_(0, label, values)[:-1]
-
-    def spread(values: torch.Tensor, free: float) -> torch.Tensor:
-        return torch.cat([values, values.new_full((1,), free)])[label]
-
-    r = sums(x * x).sqrt()
-    part = (u > 0) & (u < 1)
-    outer = torch.where(u >= 1, 1.0 / (c + b), torch.where(part, 1.0 / c, 0.0))
-    out = grad * spread(outer, 1.0)
-    if not bool(part.any()):
-        return out
-    safe = torch.where(r > 0, r, 1.0)
-    inner = sums(x * grad) / safe  # of the gradient with the direction of the group
-    shrunk = torch.where(part, b / (c * eta * d.sqrt() * safe), 0.0)
-    slope = torch.where(part, d.sqrt() / c, 0.0)
-    pull = torch.where(part, b * inner / (c * eta**2 * d.sqrt()), 0.0).sum()
-    # the sum of the shares stays k: eta falls where a norm grows
-    move = slope * (eta / (slope * r).sum()) * pull
-    along = (shrunk * inner - move) / safe
-    return out - spread(shrunk, 0.0) * grad + spread(along, 0.0) * x
+def _native(x: torch.Tensor) -> Any:
+    """Array for the compiled kernels; a tensor of another device as it is."""
+    x = x.detach()
+    return x if ON_DEVICE and x.device.type != "cpu" else x.cpu().numpy()
 
 
-def _as_numpy(weights: Any) -> Any:
-    return weights.detach().cpu().numpy() if torch.is_tensor(weights) else weights
+def _native_options(options: dict[str, Any], x: torch.Tensor) -> dict[str, Any]:
+    weights = options["weights"]
+    if torch.is_tensor(weights):
+        options = options | {"weights": _native(weights.to(x.device))}
+    return options
