@@ -2,11 +2,14 @@
 
 Each family is a package of its own, loaded when it is first used:
 
-=====================  ==============================================================
-``sparseopt.ot``       entropic optimal transport by sparse Newton methods
-``sparseopt.datasets`` seeded problem generators and loaders; nothing is downloaded
-``sparseopt.testing``  assertions on arrays and certificates, for tests of your own
-=====================  ==============================================================
+==========================  ============================================================
+``sparseopt.ot``            entropic optimal transport by sparse Newton methods
+``sparseopt.prox``          proximal operators, projections and penalties
+``sparseopt.linear_model``  sparse linear models with duality gaps and bounds
+``sparseopt.torch``         training with structured sparsity; needs PyTorch
+``sparseopt.datasets``      seeded problem generators and loaders; nothing is downloaded
+``sparseopt.testing``       assertions on arrays and certificates, for tests of your own
+==========================  ============================================================
 """
 
 from importlib import import_module
@@ -24,7 +27,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 if TYPE_CHECKING:
-    from sparseopt import datasets, exceptions, ot, testing
+    from sparseopt import datasets, exceptions, linear_model, ot, prox, testing
     from sparseopt._core._result import Status
     from sparseopt._show_versions import show_versions
 
@@ -33,7 +36,9 @@ __all__ = [
     "__version__",
     "datasets",
     "exceptions",
+    "linear_model",
     "ot",
+    "prox",
     "show_versions",
     "testing",
 ]
@@ -45,13 +50,18 @@ _LAZY_NAMES = {
 }
 
 
+# Packages for which an extra has to be installed: importing everything in `__all__`
+# must not need them.
+_EXTRAS = ("torch",)
+
+
 def __getattr__(name: str) -> Any:
     if name in _LAZY_NAMES:
         return getattr(import_module(_LAZY_NAMES[name]), name)
-    if name in __all__:
+    if name in __all__ or name in _EXTRAS:
         return import_module(f"sparseopt.{name}")
     raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(globals().keys() | set(__all__))
+    return sorted(globals().keys() | set(__all__) | set(_EXTRAS))

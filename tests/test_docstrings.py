@@ -5,12 +5,17 @@ import importlib
 import inspect
 import pkgutil
 from dataclasses import is_dataclass
+from importlib.util import find_spec
 
 import pytest
 from numpydoc.docscrape import ClassDoc
 from numpydoc.validate import validate
 
 import sparseopt
+
+# Packages that need an extra, and what it installs.
+EXTRAS = {"torch": "torch"}
+MISSING = {name for name, needs in EXTRAS.items() if find_spec(needs) is None}
 
 # Of numpydoc's checks: layout, summary, parameters, return value, example.
 CHECKS = {"GL01", "GL02", "GL03", "SS03", "SS04", "SS05"} | {
@@ -26,7 +31,8 @@ def _public_names() -> dict[str, object]:
     found: dict[int, tuple[str, object]] = {}
     packages = [("sparseopt", sparseopt)]
     for path, package in packages:
-        for name in package.__all__:
+        extras = EXTRAS.keys() - MISSING if package is sparseopt else ()
+        for name in [*package.__all__, *sorted(extras)]:
             value = getattr(package, name)
             if inspect.ismodule(value):
                 packages.append((f"{path}.{name}", value))
@@ -83,6 +89,7 @@ def test_method_docstring(path):
 MODULES = ["sparseopt"] + [
     module.name
     for module in pkgutil.walk_packages(sparseopt.__path__, prefix="sparseopt.")
+    if not MISSING & set(module.name.split("."))
 ]
 
 

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from sparseopt import datasets, ot
+from sparseopt import datasets, linear_model, ot, prox
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -36,6 +37,23 @@ def _mapped(seed: int, n_threads: int) -> Arrays:
     return mover.coupling_, mover.transform(source + 0.1)
 
 
+def _linear(layout: Callable) -> Callable[[int, int], Arrays]:
+    def case(seed: int, n_threads: int) -> Arrays:
+        problem = datasets.make_sparse_regression(60, 3000, 5, random_state=seed)
+        datafit = linear_model.LeastSquares(
+            layout(problem.X), problem.y, fit_intercept=True
+        )
+        one = linear_model.minimize_composite(
+            datafit, prox.L1(0.2), n_threads=n_threads
+        )
+        many = linear_model.path(
+            datafit, prox.L1(), n_lams=3, eps=0.3, n_threads=n_threads
+        )
+        return one.coef, one.dual, many.coef
+
+    return case
+
+
 CASES: dict[str, Callable[[int, int], Arrays]] = {
     "datasets.make_assignment": lambda seed, _: (
         datasets.make_assignment(50, random_state=seed).C,
@@ -43,6 +61,9 @@ CASES: dict[str, Callable[[int, int], Arrays]] = {
     "datasets.make_clouds": lambda seed, _: (
         datasets.make_clouds(50, 60, random_state=seed).C,
     ),
+    "linear_model, rows": _linear(np.ascontiguousarray),
+    "linear_model, columns": _linear(np.asfortranarray),
+    "linear_model, sparse": _linear(sparse.csc_array),
     "ot.SinkhornTransport": _mapped,
 } | {
     f"ot.solve {method} {np.dtype(dtype)}": _transport(method, dtype)

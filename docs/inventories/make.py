@@ -54,6 +54,10 @@ OBJECTS = {
             "sklearn.pipeline.Pipeline": "modules/generated/"
             "sklearn.pipeline.Pipeline.html#sklearn.pipeline.Pipeline",
         },
+        "std:label": {  # of inherited docstrings
+            "accuracy_score": "modules/model_evaluation.html#accuracy-score",
+            "r2_score": "modules/model_evaluation.html#r2-score",
+        },
     },
     "joblib": {
         "py:class": {

@@ -15,6 +15,8 @@ _PACKAGES = (
     "POT",
     "regot",
     "scikit-image",
+    "torch",
+    "mlxtend",
 )
 
 

@@ -14,8 +14,17 @@ import numpy as np
 
 # Functions that accept arrays of other libraries and return the caller's type on the
 # caller's device. Tests and documentation are made from this table.
+_ALL = ("numpy", "array_api_strict", "torch", "cupy")
+_PROX = (
+    "project_box project_halfspace project_hyperplane project_l2_ball "
+    "project_linf_ball prox_elastic_net prox_group_lasso prox_hinge prox_huber prox_kl "
+    "prox_l0 prox_l1 prox_l2 prox_l_half prox_l_two_thirds prox_log_sum prox_logistic "
+    "prox_lq prox_mcp prox_pinball prox_ridge prox_scad prox_sparse_group_lasso "
+    "prox_squared_hinge prox_wgsef prox_wgsef_jvp"
+)
 SUPPORT: Mapping[str, tuple[str, ...]] = {
-    "testing.assert_close": ("numpy", "array_api_strict", "torch", "cupy"),
+    "testing.assert_close": _ALL,
+    **{f"prox.{name}": _ALL for name in _PROX.split()},
 }
 
 

@@ -29,8 +29,8 @@ def as_matrix(
 
     Both types are kept if ``dtype`` is None, and any layout if ``order`` is None.
     """
-    array = _as_floats(x, name, ndim=2, dtype=dtype, order=order)
-    _check_finite(array, name)
+    array = as_floats(x, name, ndim=2, dtype=dtype, order=order)
+    check_finite(array, name)
     return array
 
 
@@ -38,12 +38,12 @@ def as_vector(
     x: Any, name: str, n: int | None = None, *, dtype: DTypeLike | None = None
 ) -> np.ndarray:
     """Finite vector, float32 or float64, of length ``n`` if that is given."""
-    array = _as_floats(x, name, ndim=1, dtype=dtype, order=None)
+    array = as_floats(x, name, ndim=1, dtype=dtype, order=None)
     if n is not None and array.shape[0] != n:
         raise ValueError(
             f"The {name!r} array must have length {n}. Got length {array.shape[0]}."
         )
-    _check_finite(array, name)
+    check_finite(array, name)
     return array
 
 
@@ -72,17 +72,19 @@ def as_distribution(
     return array
 
 
-def _as_floats(
+def as_floats(
     x: Any,
     name: str,
     *,
-    ndim: int,
-    dtype: DTypeLike | None,
-    order: Literal["C", "F"] | None,
+    ndim: int | None,
+    dtype: DTypeLike | None = None,
+    order: Literal["C", "F"] | None = None,
 ) -> np.ndarray:
+    """Array of floats, NaN allowed; of any shape, empty too, if ``ndim`` is None."""
     array = _as_numpy(x, name)
     target = _float_type(_check_type(array, name), dtype)
-    _check_shape(array, name, ndim)
+    if ndim is not None:
+        _check_shape(array, name, ndim)
     with np.errstate(over="ignore"):  # infinities are reported with their place
         array = np.asarray(array, dtype=target, order=order)
     return array if array.flags.aligned else array.copy()
@@ -150,7 +152,8 @@ def _check_shape(array: np.ndarray, name: str, ndim: int) -> None:
         )
 
 
-def _check_finite(array: np.ndarray, name: str) -> None:
+def check_finite(array: np.ndarray, name: str) -> None:
+    """Raise an error that names the first entry that is NaN or infinite."""
     # One pass and no array of booleans: a NaN or an infinity survives in the sum.
     with np.errstate(all="ignore"):
         if np.isfinite(array.sum()):

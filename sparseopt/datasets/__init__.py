@@ -17,15 +17,23 @@ from sparseopt.datasets._ot_set import (
     ot_benchmark_names,
     ot_benchmark_set,
 )
+from sparseopt.datasets._regression import (
+    RegressionProblem,
+    make_piecewise_constant,
+    make_sparse_regression,
+)
 
 __all__ = [
     "OTBenchmarkProblem",
     "OTProblem",
+    "RegressionProblem",
     "make_assignment",
     "make_clouds",
     "make_digits_pair",
     "make_faces_pair",
     "make_grid_pair",
+    "make_piecewise_constant",
+    "make_sparse_regression",
     "ot_benchmark_names",
     "ot_benchmark_set",
 ]

@@ -1,0 +1,370 @@
+"""Smooth data-fitting terms: what solvers ask of them."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, xlogy
+
+from sparseopt._core._arrays import as_vector
+from sparseopt.linear_model._design import Design
+
+# Squares of targets beyond are lost to overflow or underflow.
+_LEAST, _MOST = 1e-145, 1e145
+# Rounding of F, relative to the squares it is made of.
+_ROUNDING = 1e-30
+
+
+class Datafit:
+    """Mean loss ``F(z) = sum_i s_i l(y_i, z_i)`` of predictions z.
+
+    Predictions are ``z = X w + intercept``; the sample weights s are normalised to sum
+    1.  A datafit holds data only: what an iteration changes is the solver's.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or LinearOperator of shape (n, p)
+        Samples; never modified, sparse ones never made dense.
+    y : array-like of shape (n,)
+        Targets.
+    sample_weight : array-like of shape (n,), optional
+        Weights of the samples, not negative; they are divided by their sum.
+    fit_intercept : bool, default=False
+        Whether an unpenalised intercept is added.
+
+    Attributes
+    ----------
+    design : Design
+        The samples.
+    y : ndarray
+        Targets, float64; shape (n,), or (n, n_outputs).
+    s : ndarray of shape (n,)
+        Sample weights of sum 1, float64.
+    fit_intercept : bool
+        Whether an unpenalised intercept is added.
+    n_outputs : int
+        Columns of the coefficients; 0 where they are a vector.
+    curvature : float
+        Largest second derivative of l, infinity if there is none.
+    is_quadratic : bool
+        Whether l is quadratic in z.
+    has_hessian : bool
+        Whether `hessian` is the second derivative, and not a bound of it.
+
+    Examples
+    --------
+    >>> from sparseopt.linear_model import Datafit, Huber, LeastSquares
+    >>> issubclass(LeastSquares, Datafit), LeastSquares.is_quadratic
+    (True, True)
+    """
+
+    n_outputs: int = 0
+    curvature: float = math.inf
+    is_quadratic: bool = False
+    has_hessian: bool = True
+
+    def __init__(
+        self, X: Any, y: Any, *, sample_weight: Any = None, fit_intercept: bool = False
+    ) -> None:
+        self.design = Design(X)
+        self.s = _sample_weights(sample_weight, self.design.n)
+        self.y = self._targets(y)
+        self.fit_intercept = bool(fit_intercept)
+
+    def _targets(self, y: Any) -> np.ndarray:
+        return as_vector(y, "y", self.design.n).astype(np.float64)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Methods without a docstring of their own are described by the base class."""
+        super().__init_subclass__(**kwargs)
+        for name, method in vars(cls).items():
+            if inspect.isfunction(method) and method.__doc__ is None:
+                method.__doc__ = getattr(getattr(Datafit, name, None), "__doc__", None)
+
+    def value(self, z: np.ndarray) -> float:
+        """F(z).
+
+        Parameters
+        ----------
+        z : ndarray
+            Predictions, with the intercept.
+
+        Returns
+        -------
+        float
+            The mean loss.
+        """
+        raise NotImplementedError
+
+    def gradient(self, z: np.ndarray) -> np.ndarray:
+        """The derivative of F with respect to z.
+
+        Parameters
+        ----------
+        z : ndarray
+            Predictions.
+
+        Returns
+        -------
+        ndarray
+            The derivatives, float64, of the shape of z.
+        """
+        raise NotImplementedError
+
+    def hessian(self, z: np.ndarray) -> np.ndarray:
+        """Diagonal of the second derivative of F, or an upper bound of it.
+
+        Parameters
+        ----------
+        z : ndarray
+            Predictions.
+
+        Returns
+        -------
+        ndarray
+            The diagonal, float64, of the shape of z.
+        """
+        raise NotImplementedError
+
+    def conjugate(self, theta: np.ndarray) -> float:
+        """Convex conjugate ``sup_z <theta, z> - F(z)``.
+
+        Parameters
+        ----------
+        theta : ndarray
+            Dual point, of the shape of z.
+
+        Returns
+        -------
+        float
+            The value, infinity outside the domain.
+        """
+        raise NotImplementedError
+
+    def lipschitz(self) -> float:
+        """Estimate, from below, of the Lipschitz constant of the gradient in w.
+
+        Returns
+        -------
+        float
+            The estimate, infinity for losses of unbounded curvature.
+        """
+        return self.curvature * self.design.square_norm(
+            self.s, centred=self.fit_intercept
+        )
+
+    def shift(self, z: np.ndarray) -> Any:
+        """Constant b, one for each output, that minimises ``F(z + b)``.
+
+        Parameters
+        ----------
+        z : ndarray
+            Predictions.
+
+        Returns
+        -------
+        float or ndarray
+            The constants.
+        """
+        return _newton_shift(self, z)
+
+    def zero(self) -> np.ndarray:
+        """The predictions of ``w = 0`` without intercept.
+
+        Returns
+        -------
+        ndarray
+            Zeros, one for each sample and output.
+        """
+        shape = (self.design.n, self.n_outputs) if self.n_outputs else self.design.n
+        return np.zeros(shape)
+
+    def scale(self) -> float:
+        """F at ``w = 0`` and the best intercept: the unit of the duality gap.
+
+        Returns
+        -------
+        float
+            The unit.
+        """
+        z = self.zero()
+        return self.value(z + self.shift(z)) if self.fit_intercept else self.value(z)
+
+
+class LeastSquares(Datafit):
+    """Squared error ``l(y, z) = (y - z)^2 / 2``.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or LinearOperator of shape (n, p)
+        Samples; never modified, sparse ones never made dense.
+    y : array-like of shape (n,)
+        Targets.
+    sample_weight : array-like of shape (n,), optional
+        Weights of the samples, not negative; they are divided by their sum.
+    fit_intercept : bool, default=False
+        Whether an unpenalised intercept is added.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.linear_model import LeastSquares
+    >>> datafit = LeastSquares([[1.0], [2.0]], [1.0, 3.0])
+    >>> datafit.value(np.zeros(2))
+    2.5
+    """
+
+    curvature = 1.0
+    is_quadratic = True
+
+    def _targets(self, y: Any) -> np.ndarray:
+        y = super()._targets(y)
+        top = float(np.abs(y).max())
+        if top and not _LEAST < top < _MOST:
+            raise ValueError(
+                f"The 'y' array must have a largest magnitude in [{_LEAST}, {_MOST}], "
+                f"or its squares are lost. Got {top:.3g}; rescale it."
+            )
+        return y
+
+    def value(self, z: np.ndarray) -> float:
+        r = z - self.y
+        return 0.5 * float(r @ (self.s * r))
+
+    def gradient(self, z: np.ndarray) -> np.ndarray:
+        return self.s * (z - self.y)
+
+    def hessian(self, z: np.ndarray) -> np.ndarray:
+        return self.s
+
+    def conjugate(self, theta: np.ndarray) -> float:
+        inside = self.s > 0
+        if np.any(theta[~inside]):
+            return math.inf
+        theta, s = theta[inside], self.s[inside]
+        return float(theta @ self.y[inside]) + 0.5 * float(theta @ (theta / s))
+
+    def shift(self, z: np.ndarray) -> float:
+        return float(self.s @ (self.y - z))
+
+    def scale(self) -> float:
+        return max(super().scale(), _ROUNDING * float(self.y @ (self.s * self.y)))
+
+
+class Logistic(Datafit):
+    """Logistic loss ``l(y, z) = log(1 + exp(-y z))`` of two classes.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or LinearOperator of shape (n, p)
+        Samples; never modified, sparse ones never made dense.
+    y : array-like of shape (n,)
+        Labels of two classes; the class that sorts last is the positive one.
+    sample_weight : array-like of shape (n,), optional
+        Weights of the samples, not negative; they are divided by their sum.
+    fit_intercept : bool, default=False
+        Whether an unpenalised intercept is added.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (2,)
+        The labels; `y` holds -1 and 1 in their place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.linear_model import Logistic
+    >>> datafit = Logistic([[1.0], [2.0]], ["no", "yes"])
+    >>> datafit.classes
+    array(['no', 'yes'], dtype='<U3')
+    >>> round(datafit.value(np.zeros(2)), 4)
+    0.6931
+    """
+
+    curvature = 0.25
+
+    def _targets(self, y: Any) -> np.ndarray:
+        labels = np.asarray(y)
+        if labels.shape != (self.design.n,):
+            raise ValueError(
+                f"The 'y' array must have shape ({self.design.n},). Got {labels.shape}."
+            )
+        if labels.dtype.kind in "fc":
+            as_vector(labels, "y")
+        classes = np.unique(labels)
+        if classes.size == 1 and classes.dtype.kind in "fiu" and abs(classes[0]) == 1:
+            classes = np.array([-1, 1], dtype=np.int64)
+        if classes.size != 2:
+            raise ValueError(
+                f"The 'y' array must hold labels of two classes. Got {classes.size}."
+            )
+        self.classes = classes
+        return np.where(labels == classes[1], 1.0, -1.0)
+
+    def value(self, z: np.ndarray) -> float:
+        return float(self.s @ np.logaddexp(0.0, -self.y * z))
+
+    def gradient(self, z: np.ndarray) -> np.ndarray:
+        return -self.s * self.y * expit(-self.y * z)
+
+    def hessian(self, z: np.ndarray) -> np.ndarray:
+        return self.s * expit(z) * expit(-z)
+
+    def conjugate(self, theta: np.ndarray) -> float:
+        inside = self.s > 0
+        if np.any(theta[~inside]):
+            return math.inf
+        s = self.s[inside]
+        p = -self.y[inside] * theta[inside] / s
+        if p.min() < 0.0 or p.max() > 1.0:
+            return math.inf
+        return float(s @ (xlogy(p, p) + xlogy(1.0 - p, 1.0 - p)))
+
+    def shift(self, z: np.ndarray) -> float:
+        signs = self.y[self.s > 0]
+        if signs.min() == signs.max():
+            raise ValueError(
+                "The 'y' array must hold both classes, with positive sample weights, "
+                "where an intercept is fitted. Got one."
+            )
+        return _newton_shift(self, z)
+
+
+def _newton_shift(datafit: Datafit, z: np.ndarray) -> float:
+    """Newton's method for one constant, kept inside a bracket."""
+    shift, low, high = 0.0, -math.inf, math.inf
+    for _ in range(100):
+        theta = datafit.gradient(z + shift)
+        slope = float(theta.sum())
+        if abs(slope) <= 4e-16 * float(np.abs(theta).sum()):
+            break
+        if slope > 0:
+            high = shift
+        else:
+            low = shift
+        bend = float(datafit.hessian(z + shift).sum())
+        step = -slope / bend if bend > 0 else -math.copysign(math.inf, slope)
+        # flat tails give steps that are far too long
+        step = math.copysign(min(abs(step), 2.0 + abs(shift)), step)
+        new = shift + step
+        if not low < new < high:
+            new = 0.5 * (low + high)
+        if new == shift or abs(new - shift) <= 1e-16 * abs(shift):
+            break
+        shift = new
+    return shift
+
+
+def _sample_weights(weights: Any, n: int) -> np.ndarray:
+    if weights is None:
+        return np.full(n, 1.0 / n)
+    array = as_vector(weights, "sample_weight", n).astype(np.float64)
+    if array.min() < 0 or not array.sum() > 0:
+        raise ValueError(
+            "The 'sample_weight' array must not be negative, with a positive sum. "
+            f"Got a minimum of {array.min()} and a sum of {array.sum()}."
+        )
+    return array / array.sum()

@@ -1,0 +1,216 @@
+"""What the proximal estimators share: penalties by name, losses, checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp, xlogy
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sparseopt._core._params import (
+    COMMON,
+    Boolean,
+    Interval,
+    Options,
+    Type,
+    check_params,
+    public_name,
+)
+from sparseopt.linear_model._api import minimize_composite
+from sparseopt.linear_model._composed import Composed
+from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
+from sparseopt.linear_model._datafits_more import Huber, Multinomial, Poisson
+from sparseopt.linear_model._solvers import NAMES
+from sparseopt.prox import (
+    L0,
+    L1,
+    MCP,
+    SCAD,
+    ElasticNet,
+    GroupLasso,
+    LogSum,
+    NoPenalty,
+    Penalty,
+    Ridge,
+)
+
+_FLOATS = (np.float64, np.float32)
+_SPARSE = ("csc", "csr")
+# Penalties by name, with their default parameters.
+_PENALTIES: dict[str, Any] = {
+    "l1": L1,
+    "elastic_net": ElasticNet,
+    "ridge": Ridge,
+    "l0": L0,
+    "mcp": MCP,
+    "scad": SCAD,
+    "log_sum": LogSum,
+    "group_rows": lambda lam: GroupLasso(lam, weights=None, rows=True),
+    "none": lambda lam: NoPenalty(),
+}
+
+CONSTRAINTS: dict[str, Any] = {
+    **{
+        name: COMMON[name]
+        for name in ("tol", "max_iter", "max_time", "callback", "verbose", "n_jobs")
+    },
+    "random_state": COMMON["random_state"],
+    "n_threads": COMMON["n_threads"],
+    "penalty": [Options(*_PENALTIES), Type(Penalty, Composed, list, tuple)],
+    "lam": [Interval(0, np.inf, closed="left"), None],
+    "delta": [Interval(0, None, closed="neither")],
+    "solver": [Options(*NAMES)],
+    "fit_intercept": [Boolean],
+    "warm_start": [Boolean],
+}
+
+
+class Proximal(BaseEstimator):
+    """Validation, penalties and fitted attributes of regressor and classifier."""
+
+    penalty: Any
+    lam: float | None
+    fit_intercept: bool
+    solver: str
+    tol: float | None
+    max_iter: int | None
+    max_time: float | None
+    warm_start: bool
+    random_state: Any
+    n_threads: int | None
+    verbose: int
+    coef_: np.ndarray
+    intercept_: Any
+    _default_lam = 0.1
+
+    def _check(self, losses: tuple[str, ...]) -> None:
+        rules = {**CONSTRAINTS, "loss": [Options(*losses)]}
+        check_params(type(self), rules, self.get_params(deep=False))
+
+    def _penalty(self) -> Any:
+        """The penalty object that `penalty` and `lam` stand for."""
+        lam = self.lam
+        if isinstance(self.penalty, str):
+            return _PENALTIES[self.penalty](self._default_lam if lam is None else lam)
+        if lam is None:
+            return self.penalty
+        if not isinstance(self.penalty, Penalty):
+            raise ValueError(
+                f"The 'lam' parameter of {public_name(type(self))} must be None where "
+                f"'penalty' is a sum or composed. Got {lam!r}."
+            )
+        return self.penalty.with_lam(lam)
+
+    def _validate(self, X: Any, y: Any, **options: Any) -> tuple[Any, Any]:
+        return validate_data(
+            self, X, y, accept_sparse=list(_SPARSE), dtype=list(_FLOATS), **options
+        )
+
+    def _again(self, X: Any) -> Any:
+        """Samples to predict for."""
+        check_is_fitted(self)
+        return validate_data(
+            self, X, accept_sparse=list(_SPARSE), dtype=list(_FLOATS), reset=False
+        )
+
+    def _solve(self, datafit: Datafit) -> None:
+        """Fit, and store what both kinds of estimators have."""
+        shape = datafit.zero().shape[1:]
+        start = getattr(self, "_last", None) if self.warm_start else None
+        if start is not None and start[0].shape != (datafit.design.p, *shape):
+            start = None
+        result = minimize_composite(
+            datafit,
+            self._penalty(),
+            solver=self.solver,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            max_time=self.max_time,
+            callback=getattr(self, "callback", None),
+            verbose=self.verbose,
+            random_state=self.random_state,
+            n_threads=self.n_threads,
+            init=start,
+        )
+        self._last = result.coef, result.intercept
+        self.result_ = result
+        self.support_ = result.support
+        self.n_iter_ = result.n_iter
+        self.dual_gap_ = result.gap
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def regression_datafit(
+    loss: str, delta: float, X: Any, y: Any, weight: Any, fit_intercept: bool
+) -> Datafit:
+    """Loss of a regression by its name."""
+    options = {"sample_weight": weight, "fit_intercept": fit_intercept}
+    if loss == "huber":
+        return Huber(X, y, delta, **options)
+    return (Poisson if loss == "poisson" else LeastSquares)(X, y, **options)
+
+
+def classification_datafit(
+    loss: str,
+    classes: np.ndarray,
+    X: Any,
+    y: Any,
+    weight: Any,
+    fit_intercept: bool,
+) -> Datafit:
+    """Loss of a classification by its name; y holds positions in `classes`."""
+    options = {"sample_weight": weight, "fit_intercept": fit_intercept}
+    if loss == "logistic":
+        return Logistic(X, y, **options)
+    return Multinomial(X, np.eye(len(classes))[y], **options)
+
+
+def regression_loss(
+    loss: str, delta: float, y: np.ndarray, z: np.ndarray
+) -> np.ndarray:
+    """Losses of single samples for predictions z."""
+    if loss == "poisson":
+        with np.errstate(over="ignore"):
+            return np.exp(z) - y * z + xlogy(y, y) - y
+    r = np.abs(y - z)
+    near = np.minimum(r, delta) if loss == "huber" else r
+    return near * (r - 0.5 * near)
+
+
+def classification_loss(codes: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Losses of single samples for scores z, of the second class or of all."""
+    if z.ndim == 1:
+        return np.logaddexp(0.0, np.where(codes == 1, -z, z))
+    return logsumexp(z, axis=1) - z[np.arange(len(codes)), codes]
+
+
+def choose_loss(loss: str, classes: np.ndarray, owner: str) -> str:
+    """Name of the loss for so many classes."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"The 'y' array of {owner} must hold at least two classes. Got one class, "
+            f"{classes[0]!r}."
+        )
+    if loss == "auto":
+        return "logistic" if len(classes) == 2 else "multinomial"
+    if loss == "logistic" and len(classes) > 2:
+        raise ValueError(
+            f"The 'loss' parameter of {owner} must be 'auto' or 'multinomial' for more "
+            f"than two classes. Got 'logistic' for {len(classes)}."
+        )
+    return loss
+
+
+def check_weights(weight: Any) -> None:
+    """Sample weights of which none is positive are an error."""
+    if weight is not None and not np.any(np.asarray(weight)):
+        raise ValueError(
+            "The 'sample_weight' array must have a weight that is not zero. "
+            "Got only zero weights."
+        )

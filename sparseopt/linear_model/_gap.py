@@ -1,0 +1,97 @@
+"""Optimality certificates of composite problems."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparseopt.linear_model._datafit import Datafit
+from sparseopt.prox import Penalty
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far a point is from optimal, measured at its best intercept.
+
+    Attributes
+    ----------
+    objective : float
+        F + P.
+    residual : float
+        The quantity that the tolerance bounds: relative gap, or relative distance to
+        stationarity where there is no gap.
+    gap : float or None
+        Objective minus the dual value.
+    dual_value : float
+        Lower bound of the optimum, -infinity if none is known.
+    dual : ndarray or None
+        The dual feasible point of that value.
+    """
+
+    objective: float
+    residual: float
+    gap: float | None
+    dual_value: float
+    dual: np.ndarray | None
+
+
+def dual_point(
+    datafit: Datafit, penalty: Penalty, theta: np.ndarray, grad: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Dual value and feasible point from ``theta = F'(z)`` and ``grad = X' theta``.
+
+    The dual of ``min F(Xw + b) + P(w)`` is the maximum over theta, of sum zero where
+    there is an intercept, of ``-F*(theta) - P*(-X' theta)``.  The residual of a primal
+    point is scaled: down to where the conjugate is finite, and for quadratic losses
+    with the best factor if P* is an indicator or quadratic.
+    """
+    scale = float(penalty.dual_scale(-grad))
+    bound = penalty.conjugate(-scale * grad) if scale > 0.0 else 0.0
+    value = -bound - datafit.conjugate(scale * theta)
+    best, best_scale = (value, scale) if value == value else (-math.inf, 0.0)
+    if datafit.is_quadratic:
+        other = _best_scale(datafit, penalty, theta, grad, scale, bound)
+        # an indicator is zero on the whole ray
+        inside = bound == 0.0 and 0.0 <= other <= scale
+        bound = 0.0 if inside else penalty.conjugate(-other * grad)
+        value = -bound - datafit.conjugate(other * theta)
+        if value > best:
+            best, best_scale = value, other
+    return best, best_scale * theta
+
+
+def _best_scale(datafit, penalty, theta, grad, scale, bound) -> float:
+    """Maximiser of the dual on the ray of theta if P* is 0 or quadratic on it."""
+    inside = datafit.s > 0
+    part = theta[inside]
+    linear = float(np.vdot(part, datafit.y[inside]))
+    s = datafit.s[inside].reshape(-1, *[1] * (theta.ndim - 1))
+    square = float(np.vdot(part, part / s))
+    if scale > 0.0:
+        square += 2.0 * bound / scale**2
+    if not 0.0 < square < math.inf:
+        return 0.0
+    best = max(0.0, -linear / square)
+    if best > 1.0 == scale:  # dual_scale answers in [0, 1]: the ray may go on
+        return best * float(penalty.dual_scale(-best * grad))
+    return min(best, scale)
+
+
+def stationarity(penalty: Penalty, w: np.ndarray, grad: np.ndarray) -> float:
+    """Largest distance of ``-grad`` to the subdifferential over the blocks."""
+    return float(np.max(penalty.subdiff_distance(w, grad), initial=0.0))
+
+
+def has_conjugate(penalty: Penalty, shape: tuple[int, ...]) -> bool:
+    """Whether a duality gap can be computed that vanishes at the optimum."""
+    if not penalty.is_convex:
+        return False
+    try:
+        zero = np.zeros(shape)
+        penalty.conjugate(zero)
+        # zero must be inside the domain, or no residual can be scaled into it
+        return all(penalty.dual_scale(zero + sign) > 0.0 for sign in (-1.0, 1.0))
+    except NotImplementedError:
+        return False

@@ -1,0 +1,275 @@
+"""Solutions for a sequence of penalties, each from the one before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from sparseopt._core._arrays import as_vector
+from sparseopt._core._params import COMMON, Interval, Options, Type, validate_params
+from sparseopt._core._result import Result
+from sparseopt._core._status import Status
+from sparseopt._core._threads import effective_n_threads
+from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._result import CompositeResult
+from sparseopt.linear_model._run import Run
+from sparseopt.linear_model._solvers import NAMES, choose, solve
+from sparseopt.prox import Penalty
+
+_OWNER = "sparseopt.linear_model.path"
+# Share of F(0) that the first solution explains where none is zero.
+_EXPLAINED = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class PathResult(Result):
+    """Coefficients for a sequence of penalties.
+
+    Returned by `sparseopt.linear_model.path`.  Besides the attributes below it has
+    those of every result: ``status`` is that of the last problem that did not converge,
+    if any, ``residual`` and ``gap`` the largest, ``n_iter`` and ``elapsed`` the sums,
+    ``objective`` that of the last problem.
+
+    Parameters
+    ----------
+    lams : ndarray of shape (n_problems,)
+        Strengths; NaN for penalties without one.
+    coef : ndarray of shape (n_problems, p) or (n_problems, p, n_outputs)
+        Coefficients of each problem.
+    intercept : ndarray of shape (n_problems,) or (n_problems, n_outputs)
+        Intercepts.
+    objectives, residuals : ndarray of shape (n_problems,)
+        Objective and residual of each problem.
+    n_nonzero : ndarray of int of shape (n_problems,)
+        Features with coefficients that are not zero.
+    n_iters : ndarray of int of shape (n_problems,)
+        Iterations of each problem.
+    solver : str
+        Name of the algorithm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.linear_model import LeastSquares, path
+    >>> from sparseopt.prox import L1
+    >>> result = path(LeastSquares(np.eye(3), [3.0, 0.1, -2.0]), L1(), [0.9, 0.5])
+    >>> result.n_nonzero
+    array([1, 2])
+    """
+
+    lams: np.ndarray
+    coef: np.ndarray
+    intercept: np.ndarray
+    objectives: np.ndarray
+    residuals: np.ndarray
+    n_nonzero: np.ndarray
+    n_iters: np.ndarray
+    solver: str = ""
+
+
+@validate_params(
+    {
+        **COMMON,
+        "datafit": [Type(Datafit)],
+        "penalty": [Type(Penalty, list, tuple)],
+        "n_lams": [Interval(1, None, integer=True)],
+        "eps": [Interval(0, 1, closed="neither")],
+        "solver": [Options(*NAMES)],
+        "options": [Type(dict), None],
+    }
+)
+def path(
+    datafit: Datafit,
+    penalty: Penalty | Sequence[Penalty],
+    lams: Any = None,
+    n_lams: int = 100,
+    eps: float = 1e-3,
+    *,
+    solver: str = "auto",
+    tol: float | None = None,
+    max_iter: int | None = None,
+    max_time: float | None = None,
+    callback: Any = None,
+    verbose: int = 0,
+    random_state: Any = None,
+    n_threads: int | None = None,
+    options: dict[str, Any] | None = None,
+) -> PathResult:
+    """Minimise ``F(X w + b) + P(w)`` for a sequence of penalties P.
+
+    Each problem starts from the solution of the one before, and keeps what it computed
+    of the Gram matrix.
+
+    Parameters
+    ----------
+    datafit : Datafit
+        The loss with its data.
+    penalty : Penalty or sequence of Penalty
+        One penalty, whose strength is varied, or the penalties themselves: for instance
+        ``[WGSEF(k, 0.5) for k in range(1, 21)]``.
+    lams : array-like, optional
+        Strengths, in the order in which they are solved; a geometric grid down from
+        the smallest for which ``w = 0`` is optimal if not given.  For penalties without
+        such a strength the grid starts where the solution explains about one percent
+        of F(0).
+    n_lams : int, default=100
+        Length of the grid.
+    eps : float, default=1e-3
+        Last value of the grid relative to the first, between 0 and 1.
+    solver : str, default="auto"
+        As in `minimize_composite`.
+    tol : float, optional
+        As in `minimize_composite`, for each problem.
+    max_iter : int, optional
+        Limit on outer iterations of each problem.
+    max_time : float, optional
+        Limit in seconds for all problems together.
+    callback : callable, optional
+        Called in every iteration; a true return value ends the path.
+    verbose : int, default=0
+        As in `minimize_composite`.
+    random_state : int, RandomState or Generator, optional
+        Order of the samples in stochastic solvers.
+    n_threads : int, optional
+        OpenMP threads.
+    options : dict, optional
+        Settings of single solvers.
+
+    Returns
+    -------
+    PathResult
+        Coefficients, intercepts and certificates; shorter than the grid if the time
+        limit, the callback or the keyboard ended it.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not allowed; the message names it.
+
+    Warns
+    -----
+    ConvergenceWarning
+        For each problem that did not reach `tol`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.linear_model import LeastSquares, path
+    >>> from sparseopt.prox import L1
+    >>> X = np.random.default_rng(0).standard_normal((40, 100))
+    >>> y = X[:, 0] - 2 * X[:, 1]
+    >>> result = path(LeastSquares(X, y), L1(), n_lams=10, eps=0.01)
+    >>> result.coef.shape, int(result.n_nonzero[0]), result.status.name
+    ((10, 100), 0, 'CONVERGED')
+    """
+    start = perf_counter()
+    sequence = _penalties(datafit, penalty, lams, n_lams, eps)
+    single = datafit.design.dtype == np.float32
+    run = Run(
+        datafit,
+        sequence[0],
+        tol=tol or (1e-5 if single else 1e-8),
+        options=options,
+        n_threads=effective_n_threads(n_threads),
+        rng=random_state,
+    )
+    results: list[CompositeResult] = []
+    for item in sequence:
+        run = run.follow(item)
+        left = None if max_time is None else max_time - (perf_counter() - start)
+        if left is not None and left <= 0 and results:
+            break
+        name = choose(datafit, item, solver, _OWNER)
+        results.append(
+            solve(
+                run,
+                name,
+                owner=_OWNER,
+                max_iter=max_iter,
+                max_time=None if left is None else max(left, 1e-9),
+                callback=callback,
+                verbose=int(verbose),
+            )
+        )
+        if results[-1].status in (Status.STOPPED_BY_CALLBACK, Status.INTERRUPTED):
+            break
+    return _collect(sequence, results, perf_counter() - start)
+
+
+def _collect(sequence: list[Penalty], results: list, elapsed: float) -> PathResult:
+    failed = [r.status for r in results if not r.converged]
+    if len(results) < len(sequence):
+        failed.append(results[-1].status if failed else Status.TIME_LIMIT)
+    gaps = [r.gap for r in results if r.gap is not None]
+    lams = [getattr(p, "lam", math.nan) for p in sequence[: len(results)]]
+    return PathResult(
+        lams=np.array([lam if np.isscalar(lam) else math.nan for lam in lams]),
+        coef=np.stack([r.coef for r in results]),
+        intercept=np.stack([np.asarray(r.intercept) for r in results]),
+        objectives=np.array([r.objective for r in results]),
+        residuals=np.array([r.residual for r in results]),
+        n_nonzero=np.array([r.support.size for r in results]),
+        n_iters=np.array([r.n_iter for r in results]),
+        solver=results[-1].solver,
+        status=failed[-1] if failed else Status.CONVERGED,
+        n_iter=sum(r.n_iter for r in results),
+        objective=results[-1].objective,
+        residual=max(r.residual for r in results),
+        gap=max(gaps) if gaps else None,
+        elapsed=elapsed,
+    )
+
+
+def _penalties(datafit, penalty, lams, n_lams, eps) -> list[Penalty]:
+    """The penalties of all problems."""
+    if not isinstance(penalty, Penalty):
+        items = list(penalty)
+        if lams is not None:
+            raise ValueError(
+                f"The 'lams' parameter of {_OWNER} must be None where the penalties "
+                f"are given one by one. Got {type(lams).__name__}."
+            )
+        if not items or not all(isinstance(item, Penalty) for item in items):
+            raise TypeError(
+                f"The 'penalty' parameter of {_OWNER} must be a Penalty or a sequence "
+                f"of them, not empty. Got {penalty!r}."
+            )
+        return items
+    if lams is None:
+        grid = critical_lam(datafit, penalty) * np.geomspace(1.0, eps, n_lams)
+    else:
+        grid = as_vector(lams, "lams").astype(np.float64)
+        if grid.min() < 0:
+            raise ValueError(
+                f"The 'lams' array of {_OWNER} must not be negative. Got {grid.min()}."
+            )
+    return [penalty.with_lam(float(lam)) for lam in grid]
+
+
+def critical_lam(datafit: Datafit, penalty: Penalty) -> float:
+    """Strength from which on zero is optimal, or where the solution is nearly zero."""
+    z = datafit.zero()
+    if datafit.fit_intercept:
+        z = z + datafit.shift(z)
+    theta = datafit.gradient(z)
+    grad = (
+        datafit.design.gradient(theta)
+        if theta.ndim == 1
+        else (datafit.design.rmatvec(theta))
+    )
+    top = float(penalty.critical_lam(grad))
+    if not math.isfinite(top):
+        # for penalties of degree 2 the first step explains P*(-grad) of F(0)
+        gain = penalty.with_lam(1.0).conjugate(-grad)
+        top = gain / (_EXPLAINED * datafit.scale()) if gain > 0 else 1.0
+    if not math.isfinite(top):
+        raise ValueError(
+            f"The 'lams' parameter of {_OWNER} is required for "
+            f"{type(penalty).__name__}: no strength makes zero optimal."
+        )
+    return top if top > 0 else 1.0

@@ -1,0 +1,137 @@
+"""Proximal Newton on working sets, for losses with a second derivative."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sparseopt._core._status import Status
+from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._forms import Coordinates
+from sparseopt.linear_model._group_forms import GroupBlocks
+from sparseopt.linear_model._outer import Outer
+from sparseopt.linear_model._quadratic import minimise
+from sparseopt.linear_model._run import Run
+from sparseopt.linear_model._working_set import GramSet
+from sparseopt.prox import Penalty
+
+_STEPS = 20  # Newton steps on one working set
+_SHRINK, _SLOPE, _TRIALS = 0.5, 1e-4, 40
+# Least second derivative, relative to the largest: flat tails leave none.
+_FLAT = 1e-8
+_ROUNDING = 1e-14
+_PATIENCE, _DAMPED = 5, 1e6
+
+
+def unfit_newton(datafit: Datafit, penalty: Penalty) -> str | None:
+    """Why proximal Newton cannot solve the problem."""
+    if datafit.n_outputs:
+        return "it is for losses with one output"
+    if datafit.design.kind == "operator":
+        return "it needs the columns of X, not an operator"
+    if _blocks(datafit, penalty) is None:
+        return "the penalty is not separable, nor a group lasso"
+    return None
+
+
+def _blocks(datafit: Datafit, penalty: Penalty) -> Any:
+    p = datafit.design.p
+    blocks = Coordinates.of(penalty, p)
+    return GroupBlocks.of(penalty, p) if blocks is None else blocks
+
+
+def solve_newton(run: Run) -> Status:
+    """Newton steps with a line search on working sets, until the gap is small."""
+    outer = Outer(run, _blocks(run.datafit, run.penalty))
+    cols = np.empty(0, dtype=np.int64)
+    while True:
+        grad = outer.look()
+        cols = outer.merge(cols, grad)
+        w = run.w[cols]
+        before = w.copy()
+        worst = _descend(run, outer, cols, w, grad[cols])
+        if not math.isfinite(worst):
+            return Status.NUMERICAL_FAILURE
+        if outer.settle(not np.array_equal(before, w)):
+            return Status.PRECISION
+
+
+def _descend(
+    run: Run, outer: Outer, cols: np.ndarray, w: np.ndarray, g: np.ndarray
+) -> float:
+    """Newton steps on the columns, for `w` in place and the point of the run."""
+    datafit, part = run.datafit, outer.blocks.part(cols)
+    tol, worst, damping = outer.inner_tol(), math.inf, 1.0
+    idle, refused = 0, False
+    for _ in range(_STEPS):
+        d = _curvatures(run, damping)
+        if not np.isfinite(d).all():
+            return math.inf
+        gram = GramSet(run.design, d, centred=datafit.fit_intercept)
+        gram.add(cols)
+        before = worst
+        worst = float(part.distance(w, g, gram.H.diagonal()).max(initial=0.0))
+        idle = idle + 1 if worst >= before and not refused else 0
+        if worst <= tol or run.expired() or idle > _PATIENCE:
+            break
+        new, slope = w.copy(), g.copy()
+        minimise(run, part, gram.H, slope, new, max(0.05 * worst, 0.1 * tol))
+        if not _search(run, part, cols, w, new - w, g):
+            if part.is_convex or damping > _DAMPED:
+                break
+            damping, refused = 4.0 * damping, True
+            continue
+        refused = False
+        g = run.design.gradient(datafit.gradient(run.z), cols, run.n_threads)
+    return worst
+
+
+def _curvatures(run: Run, damping: float) -> np.ndarray:
+    """Second derivatives, raised where a step was refused: at most to their bound."""
+    datafit = run.datafit
+    if damping > 1.0 and datafit.curvature < math.inf:
+        return datafit.curvature * datafit.s
+    d = damping * datafit.hessian(run.z)
+    return np.maximum(d, _FLAT * float(d.max(initial=0.0)))
+
+
+def _search(
+    run: Run,
+    part: Any,
+    cols: np.ndarray,
+    w: np.ndarray,
+    step: np.ndarray,
+    g: np.ndarray,
+) -> bool:
+    """Move `w` and the run along the step; whether the objective fell.
+
+    Penalties that are not convex may rise between the ends of a step that pays: then
+    only the whole step is tried, and the caller takes a larger second derivative.
+    """
+    datafit = run.datafit
+    full = np.zeros(run.design.p)
+    full[cols] = step
+    change = run.design.predict(full)
+    start, intercept = run.z, run.intercept
+    old = datafit.value(start) + part.value(w)
+    predicted = float(g @ step) + part.value(w + step) - part.value(w)
+    # close to the end values are equal up to rounding, and whole steps are right
+    slack = _ROUNDING * max(abs(old), run.scale)
+    if not np.any(step) or predicted > slack:
+        return False
+    t = 1.0
+    for _ in range(_TRIALS if part.is_convex else 1):
+        z = start + t * change
+        shift = datafit.shift(z) if datafit.fit_intercept else 0.0
+        z = z + shift
+        value = datafit.value(z) + part.value(w + t * step)
+        if value <= old + _SLOPE * t * min(predicted, 0.0) + slack:
+            w += t * step
+            coef = run.w.copy()
+            coef[cols] = w
+            run.set_point(coef, z, intercept + shift)
+            return True
+        t *= _SHRINK
+    return False

@@ -1,0 +1,111 @@
+"""Fits of few features: least squares by QR, other losses by Newton's method."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg, sparse
+
+from sparseopt.linear_model._datafit import Datafit
+
+_NEWTON = 100
+_RANK = 1e-12
+# Ridge on Newton's matrix, relative to its diagonal: for columns that depend.
+_FLAT = 1e-13
+
+
+class Fit(NamedTuple):
+    """Coefficients on some features.
+
+    Attributes
+    ----------
+    w : ndarray of shape (p,)
+        Coefficients, zero elsewhere.
+    intercept : float
+        Intercept.
+    z : ndarray of shape (n,)
+        Predictions.
+    objective : float
+        F, and half the ridge.
+    """
+
+    w: np.ndarray
+    intercept: float
+    z: np.ndarray
+    objective: float
+
+
+def refit(datafit: Datafit, at: np.ndarray, ridge: np.ndarray | float = 0.0) -> Fit:
+    """Minimise ``F + sum_j ridge_j w_j^2 / 2`` over the coefficients of features `at`.
+
+    `ridge` is a number, or one for each of them.
+    """
+    A = datafit.design.X[:, at]
+    A = np.asarray(A.toarray() if sparse.issparse(A) else A, dtype=np.float64)
+    weight = np.broadcast_to(np.asarray(ridge, dtype=np.float64), at.size)
+    # powers of two change no digits; squares of what is left do not overflow
+    unit = np.exp2(np.frexp(np.abs(A).max(axis=0, initial=0.0))[1].astype(np.float64))
+    A = A / unit
+    mean = datafit.s @ A if datafit.fit_intercept else np.zeros(at.size)
+    A = A - mean
+    solve = _least_squares if datafit.is_quadratic else _newton
+    weight = weight / unit / unit
+    coef, level = solve(datafit, A, weight)
+    w = np.zeros(datafit.design.p)
+    w[at] = coef / unit
+    z = A @ coef + level
+    objective = datafit.value(z) + 0.5 * float(weight @ coef**2)
+    return Fit(w, float(level - mean @ coef), z, objective)
+
+
+def _least_squares(datafit, A, weight):
+    root = np.sqrt(datafit.s)
+    level = float(datafit.s @ datafit.y) if datafit.fit_intercept else 0.0
+    lengths = np.sqrt(np.einsum("i,ij,ij->j", datafit.s, A, A) + weight)
+    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0.0)
+    left = (root[:, None] * A) * scale
+    right = root * (datafit.y - level)
+    if weight.any():
+        left = np.vstack([left, np.diag(np.sqrt(weight) * scale)])
+        right = np.append(right, np.zeros(weight.size))
+    if not left.size:
+        return np.zeros(0), level
+    found = linalg.lstsq(left, right, cond=_RANK, lapack_driver="gelsy")[0]
+    return found * scale, level
+
+
+def _newton(datafit, A, weight):
+    """Damped Newton steps for the coefficients and the level of the predictions."""
+    free = int(datafit.fit_intercept)
+    B = np.hstack([A, np.ones((A.shape[0], free))])
+    ridge = np.append(weight, np.zeros(free))
+    x = np.zeros(B.shape[1])
+    if free:
+        x[-1] = datafit.shift(np.zeros(A.shape[0]))
+
+    def objective(x):
+        return datafit.value(B @ x) + 0.5 * float(ridge @ x**2)
+
+    value = objective(x)
+    for _ in range(_NEWTON if x.size else 0):
+        z = B @ x
+        grad = B.T @ datafit.gradient(z) + ridge * x
+        H = B.T @ (datafit.hessian(z)[:, None] * B) + np.diag(ridge)
+        H.flat[:: x.size + 1] += _FLAT * np.trace(H) / x.size + 1e-300
+        step = -linalg.lstsq(H, grad, cond=1e-15)[0]
+        slope, length = float(grad @ step), 1.0
+        if not slope < 0.0:
+            break
+        while length > 1e-10:
+            new = objective(x + length * step)
+            if new <= value + 1e-4 * length * slope:
+                break
+            length *= 0.5
+        else:
+            break
+        x = x + length * step
+        fall, value = value - new, new
+        if fall <= 1e-16 * abs(value) + 1e-300:
+            break
+    return x[: x.size - free], float(x[-1]) if free else 0.0

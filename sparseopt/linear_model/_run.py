@@ -1,0 +1,244 @@
+"""What one solve of a composite problem carries along."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sparseopt._core._monitor import Monitor
+from sparseopt._core._status import Status
+from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._design import Design
+from sparseopt.linear_model._gap import (
+    Certificate,
+    dual_point,
+    has_conjugate,
+    stationarity,
+)
+from sparseopt.prox import Penalty
+
+# Columns of the history of every solver.
+FIELDS = ("n_nonzero",)
+
+
+class Stop(Exception):
+    """Ends a solve from any depth; the coefficients of the run are its answer."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(str(status))
+        self.status = status
+
+
+class Run:
+    """State of one solve: algorithms change coefficients and counters through it.
+
+    A solver is a function of a run that returns a status.  It calls `set_point` and
+    then `record` once an iteration; `record` raises `Stop` when the tolerance is
+    reached or the monitor says so.
+
+    Attributes
+    ----------
+    datafit, penalty : Datafit, Penalty
+        The problem.
+    w, intercept, z : ndarray, float or ndarray, ndarray
+        The point, float64, and its predictions ``X w + intercept``.
+    tol : float
+        Bound of `Certificate.residual`.
+    scale : float
+        Unit of the residual: F(0) for gaps, else the largest gradient at 0.
+    has_gap : bool
+        Whether the residual is a duality gap.
+    certificate : Certificate or None
+        That of the last record.
+    best_dual : tuple of (float, ndarray or None)
+        Largest dual value so far, with its point.
+    last_dual : tuple of (float, ndarray or None)
+        Those of the last certificate.
+    options, extra, cache : dict
+        Options of single solvers; fields they add to the result (``u``); what a
+        following run can use again.
+    n_iter, n_epochs : int
+        Records, and passes over the coordinates of a working set.
+    """
+
+    def __init__(
+        self,
+        datafit: Datafit,
+        penalty: Penalty,
+        *,
+        tol: float,
+        w: np.ndarray | None = None,
+        intercept: Any = None,
+        options: dict[str, Any] | None = None,
+        n_threads: int = 1,
+        rng: Any = None,
+    ) -> None:
+        self.datafit, self.penalty, self.tol = datafit, penalty, float(tol)
+        self.options: dict[str, Any] = dict(options or {})
+        self.extra: dict[str, Any] = {}
+        self.cache: dict[str, Any] = {}
+        self.n_threads, self.rng = n_threads, rng
+        self.n_iter = self.n_epochs = 0
+        self.monitor = Monitor("sparseopt.linear_model", fields=FIELDS)
+        self.certificate: Certificate | None = None
+        self.best_dual: tuple[float, np.ndarray | None] = (-math.inf, None)
+        self.last_dual: tuple[float, np.ndarray | None] = (-math.inf, None)
+        self.w = np.zeros(self.shape) if w is None else np.array(w, dtype=np.float64)
+        self.z = datafit.zero()
+        self.intercept = _zero_intercept(datafit) if intercept is None else intercept
+        if np.any(self.w):
+            self.z = self.z + self.design.matvec(self.w)
+        self.z = self.z + self.intercept
+        if datafit.fit_intercept:
+            self.fit_intercept()
+        self.has_gap = has_conjugate(penalty, self.shape)
+        self._scale: float | None = None
+
+    def follow(self, penalty: Penalty) -> Run:
+        """A run of another penalty from this point, that keeps what is in `cache`."""
+        other = copy.copy(self)
+        other.penalty = penalty
+        other.extra, other.certificate = {}, None
+        other.n_iter = other.n_epochs = 0
+        other.best_dual = other.last_dual = (-math.inf, None)
+        other.has_gap = has_conjugate(penalty, self.shape)
+        if other.has_gap != self.has_gap:
+            other._scale = None
+        return other
+
+    @property
+    def design(self) -> Design:
+        """The design matrix."""
+        return self.datafit.design
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the coefficients."""
+        p, k = self.design.p, self.datafit.n_outputs
+        return (p, k) if k else (p,)
+
+    @property
+    def scale(self) -> float:
+        """Unit of the residual."""
+        if self._scale is None:
+            self._scale = self.datafit.scale() if self.has_gap else self._top_slope()
+        return self._scale
+
+    def _top_slope(self) -> float:
+        """Largest entry of the gradient at ``w = 0`` and the best intercept."""
+        z = self.datafit.zero()
+        if self.datafit.fit_intercept:
+            z = z + self.datafit.shift(z)
+        grad = self._transposed(self.datafit.gradient(z))
+        return float(np.abs(grad).max(initial=0.0))
+
+    def set_point(
+        self, w: np.ndarray, z: np.ndarray | None = None, intercept: Any = None
+    ) -> None:
+        """Move to `w`; predictions are computed unless they are given.
+
+        `z`, if given, includes the intercept.
+        """
+        self.w = w
+        if intercept is not None:
+            self.intercept = intercept
+        self.z = self.design.matvec(w) + self.intercept if z is None else z
+
+    def fit_intercept(self) -> None:
+        """Move to the best intercept for the present coefficients."""
+        shift = self.datafit.shift(self.z)
+        top = float(np.abs(self.z).max(initial=0.0))
+        if np.any(np.abs(shift) > 2e-16 * top):
+            self.intercept = self.intercept + shift
+            self.z = self.z + shift
+
+    def gradient(self) -> np.ndarray:
+        """Gradient of F with respect to the coefficients at the present point."""
+        return self._transposed(self.datafit.gradient(self.z))
+
+    def _transposed(self, theta: np.ndarray) -> np.ndarray:
+        if theta.ndim == 1:
+            return self.design.gradient(theta, None, self.n_threads)
+        return self.design.rmatvec(theta)
+
+    def objective(self) -> float:
+        """F + P at the present point."""
+        return self.datafit.value(self.z) + self.penalty.value(self.w)
+
+    def certify(self, grad: np.ndarray | None = None) -> Certificate:
+        """Certificate of the present point, at its best intercept.
+
+        `grad` saves a pass over the design where the solver has the gradient at this
+        point; with an intercept it is used only if that is already the best one.
+        """
+        if self.datafit.fit_intercept:
+            before = self.z
+            self.fit_intercept()
+            if grad is not None and _moved(before, self.z):
+                grad = None
+        theta = self.datafit.gradient(self.z)
+        if grad is None:
+            grad = self._transposed(theta)
+        objective = self.objective()
+        if not self.has_gap:
+            distance = stationarity(self.penalty, self.w, grad)
+            residual = _ratio(distance, self.scale)
+            return Certificate(objective, residual, None, -math.inf, None)
+        value, point = dual_point(self.datafit, self.penalty, theta, grad)
+        self.last_dual = value, point
+        if value > self.best_dual[0] or self.best_dual[1] is None:
+            self.best_dual = value, point
+        gap = objective - self.best_dual[0]
+        return Certificate(objective, _ratio(gap, self.scale), gap, *self.best_dual)
+
+    def record(
+        self, grad: np.ndarray | None = None, *, least: float = 0.0, **values: Any
+    ) -> None:
+        """Certify the point and tell the monitor; raises `Stop` when it says so.
+
+        `least` is a violation that the solver knows of: where there is no gap the
+        residual is no smaller.
+        """
+        self.n_iter += 1
+        proof = self.certify(grad)
+        if not self.has_gap and _ratio(least, self.scale) > proof.residual:
+            proof = replace(proof, residual=_ratio(least, self.scale))
+        self.certificate = proof
+        if not math.isfinite(proof.objective) or proof.residual != proof.residual:
+            raise Stop(Status.NUMERICAL_FAILURE)
+        status = self.monitor.update(
+            self.n_iter,
+            objective=proof.objective,
+            residual=proof.residual,
+            n_nonzero=int(np.count_nonzero(self.w)),
+            **values,
+        )
+        if proof.residual <= self.tol and status is not Status.STOPPED_BY_CALLBACK:
+            raise Stop(Status.CONVERGED)
+        if status is not None:
+            raise Stop(status)
+
+    def expired(self) -> bool:
+        """Whether the time limit is over: asked inside long inner loops."""
+        return self.monitor.time_left() <= 0
+
+
+def _zero_intercept(datafit: Datafit) -> Any:
+    return np.zeros(datafit.n_outputs) if datafit.n_outputs else 0.0
+
+
+def _moved(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether predictions differ by more than their rounding."""
+    top = float(np.abs(after).max(initial=0.0))
+    return float(np.abs(after - before).max(initial=0.0)) > 1e-14 * top
+
+
+def _ratio(value: float, unit: float) -> float:
+    """Residual; gaps below zero are rounding."""
+    if value <= 0.0:
+        return 0.0
+    return value / unit if unit > 0.0 else math.inf

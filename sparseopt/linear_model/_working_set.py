@@ -1,0 +1,116 @@
+"""Gram matrix of a growing set of columns."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from sparseopt.linear_model._design import Design
+
+
+class GramSet:
+    """``A'A`` for the chosen columns of ``A = diag(sqrt(d)) (X - 1 mean')``.
+
+    Columns keep their place: new ones are appended, so that only their products are
+    computed.  Means, under d, are taken where an intercept is fitted; sparse columns
+    are not made dense.
+
+    Attributes
+    ----------
+    cols : ndarray of int64
+        Indices of the columns, in the order in which they were added.
+    H : ndarray of shape (m, m)
+        View of the products.
+    """
+
+    def __init__(self, design: Design, d: np.ndarray, *, centred: bool) -> None:
+        self.design, self.centred = design, centred
+        self.root = np.sqrt(d)
+        self.total = float(d.sum())
+        self.cols = np.empty(0, dtype=np.int64)
+        self._place = np.full(design.p, -1, dtype=np.int64)
+        self._gram = np.empty((0, 0))
+        self._dense = np.empty((design.n, 0), order="F")
+        self._blocks: list = []  # sparse columns, and their sums along the root
+        self._means = np.empty(0)
+
+    @property
+    def m(self) -> int:
+        """Number of columns."""
+        return self.cols.size
+
+    @property
+    def H(self) -> np.ndarray:
+        """Products of the columns."""
+        return self._gram[: self.m, : self.m]
+
+    def places(self, cols: np.ndarray) -> np.ndarray:
+        """Where columns stand, -1 for those that are not in the set."""
+        return self._place[cols]
+
+    def add(self, cols: np.ndarray) -> None:
+        """Append those of the columns that are not there yet."""
+        new = cols[self._place[cols] < 0]
+        if not new.size:
+            return
+        old, m = self.m, self.m + new.size
+        self._reserve(m)
+        if self.design.kind == "sparse":
+            self._add_sparse(new, old, m)
+        else:
+            self._add_dense(new, old, m)
+        self._place[new] = np.arange(old, m)
+        self.cols = np.concatenate([self.cols, new])
+
+    def _reserve(self, m: int) -> None:
+        size = self._gram.shape[0]
+        if m <= size:
+            return
+        size = max(m, min(2 * size, m + 2000), 64)
+        gram = np.empty((size, size))
+        gram[: self.m, : self.m] = self.H
+        self._gram = gram
+        if self.design.kind != "sparse":
+            dense = np.empty((self.design.n, size), order="F")
+            dense[:, : self.m] = self._dense[:, : self.m]
+            self._dense = dense
+
+    def _add_dense(self, new: np.ndarray, old: int, m: int) -> None:
+        block = self._dense[:, old:m]
+        block[...] = self.design.columns(new)
+        if self.centred:
+            block -= (self.root**2 / self.total) @ block
+        block *= self.root[:, None]
+        products = block.T @ self._dense[:, :m]
+        self._gram[old:m, :m] = products
+        self._gram[:old, old:m] = products[:, :old].T
+
+    def _add_sparse(self, new: np.ndarray, old: int, m: int) -> None:
+        block = self.design.columns(new).astype(np.float64)
+        block.data *= self.root[block.indices]
+        self._blocks.append(block)
+        everything = sparse.hstack(self._blocks, format="csc")
+        self._blocks = [everything]
+        products = (block.T @ everything).toarray()
+        if self.centred:
+            unit = self.root / np.sqrt(self.total)
+            means = np.asarray(block.T @ unit)
+            self._means = np.concatenate([self._means, means])
+            products -= np.outer(means, self._means)
+        self._gram[old:m, :m] = products
+        self._gram[:old, old:m] = products[:, :old].T
+
+    def keep(self, places: np.ndarray) -> None:
+        """Leave out all columns but those at these places, in ascending order."""
+        m = places.size
+        self._place[self.cols] = -1
+        self._gram[:m, :m] = self.H[np.ix_(places, places)]
+        if self.design.kind == "sparse":
+            if self._blocks:
+                self._blocks = [self._blocks[0][:, places]]
+            if self.centred:
+                self._means = self._means[places]
+        else:
+            self._dense[:, :m] = self._dense[:, places]
+        self.cols = self.cols[places]
+        self._place[self.cols] = np.arange(m)

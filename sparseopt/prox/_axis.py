@@ -1,0 +1,61 @@
+"""Problems of whole vectors: the array as one, or each slice along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sparseopt.prox._apply import is_apart
+from sparseopt.prox._inputs import as_output, as_point
+
+# Reads rows of one array and writes those of another, which may be the same one.
+Rows = Callable[[np.ndarray, np.ndarray], None]
+
+
+def sliced(
+    solve: Rows, x: Any, axis: int | None, out: Any, finite: bool, name: str = "x"
+) -> np.ndarray:
+    """Apply `solve` to the rows of a C-contiguous matrix, one problem each."""
+    array = as_point(x, finite=finite, name=name)
+    result = as_output(out, array)
+    if axis is not None:
+        check_axis(axis, array.ndim)
+    if not array.size:
+        return result
+    if axis is None or axis in (-1, array.ndim - 1):
+        length = array.size if axis is None else array.shape[-1]
+        same = result is x and result.flags.c_contiguous
+        work = result if same or is_apart(result, array) else np.empty_like(array)
+        solve(array.reshape(-1, length), work.reshape(-1, length))
+        if work is not result:
+            result[...] = work
+        return result
+    moved = np.moveaxis(array, axis, -1)
+    rows = np.ascontiguousarray(moved).reshape(-1, moved.shape[-1])
+    solve(rows, rows)
+    result[...] = np.moveaxis(rows.reshape(moved.shape), -1, axis)
+    return result
+
+
+def check_axis(axis: int, ndim: int) -> None:
+    """Raise an error if an array of so many dimensions has no such axis."""
+    if not -ndim <= axis < ndim:
+        raise ValueError(
+            f"The 'axis' parameter must be an int in [{-ndim}, {ndim - 1}], or None. "
+            f"Got {axis}."
+        )
+
+
+def finite_rows(solve: Rows, checked: bool) -> Rows:
+    """The same for rows that may hold NaN or infinities: those become NaN."""
+    if checked:
+        return solve
+
+    def careful(rows: np.ndarray, result: np.ndarray) -> None:
+        good = np.isfinite(rows).all(axis=1)
+        solve(np.where(good[:, None], rows, 0).astype(rows.dtype), result)
+        result[~good] = np.nan
+
+    return careful

@@ -1,0 +1,180 @@
+#include "_root.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#if defined(__AVX2__) || defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#define SO_CAT2(a, b) a##_##b
+#define SO_CAT(a, b) SO_CAT2(a, b)
+
+#if defined(__GNUC__)
+__attribute__((unused))
+#endif
+static float round_down(double x)
+{
+    float y = (float)x;
+    return (double)y > x ? nextafterf(y, -INFINITY) : y;
+}
+
+#if defined(__GNUC__)
+__attribute__((unused))
+#endif
+static float round_up(double x)
+{
+    float y = (float)x;
+    return (double)y < x ? nextafterf(y, INFINITY) : y;
+}
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* Order of 32-bit halves that moves the doubles of a mask to the front. */
+static const int32_t pack_d[16][8] = {
+    {0, 1, 2, 3, 4, 5, 6, 7}, {0, 1, 2, 3, 4, 5, 6, 7}, {2, 3, 0, 1, 4, 5, 6, 7},
+    {0, 1, 2, 3, 4, 5, 6, 7}, {4, 5, 0, 1, 2, 3, 6, 7}, {0, 1, 4, 5, 2, 3, 6, 7},
+    {2, 3, 4, 5, 0, 1, 6, 7}, {0, 1, 2, 3, 4, 5, 6, 7}, {6, 7, 0, 1, 2, 3, 4, 5},
+    {0, 1, 6, 7, 2, 3, 4, 5}, {2, 3, 6, 7, 0, 1, 4, 5}, {0, 1, 2, 3, 6, 7, 4, 5},
+    {4, 5, 6, 7, 0, 1, 2, 3}, {0, 1, 4, 5, 6, 7, 2, 3}, {2, 3, 4, 5, 6, 7, 0, 1},
+    {0, 1, 2, 3, 4, 5, 6, 7},
+};
+#endif
+
+#include "_root_filter.h"
+
+/* Outputs that do not fit into a cache can be written past it: else each line of them would
+ * be read first. */
+#if defined(__AVX512F__)
+#define SO_VECTOR __m512i
+#elif defined(__AVX2__)
+#define SO_VECTOR __m256i
+#endif
+#ifdef SO_VECTOR
+static inline void stream(void *to, const void *from)
+{
+    SO_VECTOR v;
+    memcpy(&v, from, sizeof v);
+#if defined(__AVX512F__)
+    _mm512_stream_si512((__m512i *)to, v);
+#else
+    _mm256_stream_si256((__m256i *)to, v);
+#endif
+}
+#define SO_STORE stream
+#endif
+
+#define SO_T double
+#define SO_N(name) SO_CAT(name, d)
+#define SO_LANES ((int)(sizeof(SO_VECTOR) / sizeof(SO_T)))
+#include "_root_pass.h"
+#include "_root_weighted.h"
+#undef SO_T
+#undef SO_N
+#define SO_T float
+#define SO_N(name) SO_CAT(name, s)
+#include "_root_pass.h"
+#include "_root_weighted.h"
+#undef SO_T
+#undef SO_N
+
+static void measure_g(const double *e, const double *f, const double *a, int64_t n, double p,
+                      double sums[3])
+{
+    double whole = 0.0, slope = 0.0, offset = 0.0;
+#pragma omp simd reduction(+ : whole, slope, offset)
+    for (int64_t i = 0; i < n; i++) {
+        int full = f[i] <= p, in = e[i] < p;
+        whole += full ? a[i] * (f[i] - e[i]) : 0.0;
+        double s = full ? 0.0 : a[i];
+        s = in ? s : 0.0;
+        slope += s;
+        offset += s > 0.0 ? a[i] * e[i] : 0.0;
+    }
+    sums[0] += whole;
+    sums[1] += slope;
+    sums[2] += offset;
+}
+
+static int64_t compact_g(double *e, double *f, double *a, int64_t n, double lo, double hi,
+                         double sums[3])
+{
+    double whole = 0.0, slope = 0.0, offset = 0.0;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double ei = e[i], fi = f[i], ai = a[i];
+        int full = fi <= lo, part = !full & (ei <= lo) & (fi >= hi), none = ei >= hi;
+        whole += full ? ai * (fi - ei) : 0.0;
+        slope += part ? ai : 0.0;
+        offset += part ? ai * ei : 0.0;
+        e[kept] = ei;
+        f[kept] = fi;
+        a[kept] = ai;
+        kept += !(full | part | none);
+    }
+    sums[0] += whole;
+    sums[1] += slope;
+    sums[2] += offset;
+    return kept;
+}
+
+static int64_t classify_w(const double *a, const double *d, const double *q, int64_t n,
+                          double lam, double debias, double lo, double hi, int32_t *places,
+                          double sums[3])
+{
+    double marks[SO_CHUNK], whole = 0.0, slope = 0.0, offset = 0.0;
+#pragma omp simd reduction(+ : whole, slope, offset)
+    for (int64_t i = 0; i < n; i++) {
+        double b = lam * d[i], c = 1.0 - debias * b, least = lo * a[i], most = hi * a[i];
+        double in = most > b ? 1.0 : 0.0, w = least >= b + c ? in : 0.0;
+        double p = least >= b ? in - w : 0.0;
+        p = most <= b + c ? p : 0.0;
+        double inverse = p * q[i] / c;
+        whole += w * q[i];
+        slope += a[i] * inverse;
+        offset += b * inverse;
+        marks[i] = in - w - p;
+    }
+    sums[0] += whole;
+    sums[1] += slope;
+    sums[2] += offset;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++) {
+        places[kept] = (int32_t)i;
+        kept += marks[i] > 0.0;
+    }
+    return kept;
+}
+
+#define SO_STR2(x) #x
+#define SO_STR(x) SO_STR2(x)
+const so_root_table SO_CAT(so_root_table, SO_ISA) = {
+    .name = SO_STR(SO_ISA),
+    .filter_d = filter_d,
+    .filter_s = filter_s,
+    .measure_d = measure_d,
+    .measure_s = measure_s,
+    .load_d = load_d,
+    .load_s = load_s,
+    .shrink_d = shrink_d,
+    .shrink_s = shrink_s,
+    .shift_d = shift_d,
+    .shift_s = shift_s,
+    .norms_d = norms_d,
+    .norms_s = norms_s,
+    .scale_d = scale_d,
+    .scale_s = scale_s,
+    .measure_g = measure_g,
+    .compact_g = compact_g,
+    .weigh_d = weigh_d,
+    .weigh_s = weigh_s,
+    .weighted_scale_d = weighted_scale_d,
+    .weighted_scale_s = weighted_scale_s,
+    .classify_w = classify_w,
+    .moments_d = moments_d,
+    .moments_s = moments_s,
+    .gather_norms_d = gather_norms_d,
+    .gather_norms_s = gather_norms_s,
+    .gather_scale_d = gather_scale_d,
+    .gather_scale_s = gather_scale_s,
+};

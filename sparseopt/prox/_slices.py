@@ -1,0 +1,57 @@
+"""Functions of a vector applied to whole arrays or along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sparseopt.prox._inputs import as_point
+
+_FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+
+
+def fast_point(x: Any) -> np.ndarray:
+    """`as_point` without check of finiteness, and short for what needs no change."""
+    if type(x) is np.ndarray and x.dtype in _FLOATS:
+        flags = x.flags
+        if flags.c_contiguous and flags.aligned:
+            return x
+    return as_point(x, finite=False)
+
+
+def separate(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """A point that `out` does not overlap, unless they are the same entries."""
+    if out is x or not np.may_share_memory(x, out):
+        return x
+    same = x.ctypes.data == out.ctypes.data and x.strides == out.strides
+    return x if same else x.copy()
+
+
+def map_slices(
+    solve: Callable[[np.ndarray, np.ndarray], Any],
+    x: np.ndarray,
+    out: np.ndarray,
+    axis: int | None,
+) -> list[Any]:
+    """Call ``solve(vector, into)`` for each slice along `axis`, or for all as one.
+
+    Both arguments are contiguous; what is put into the second ends up in `out`, which
+    may share memory with `x`.  Returns what the calls return.
+    """
+    if out is not x:
+        x = separate(x, out)
+    if axis is None:
+        if out.flags.c_contiguous:
+            return [solve(x.reshape(-1), out.reshape(-1))]
+        into = np.empty(x.size, dtype=out.dtype)
+        result = [solve(x.reshape(-1), into)]
+        out[...] = into.reshape(out.shape)
+        return result
+    moved = np.moveaxis(x, axis, -1)
+    rows = np.ascontiguousarray(moved).reshape(-1, x.shape[axis])
+    into = np.empty_like(rows)
+    results = [solve(row, target) for row, target in zip(rows, into, strict=True)]
+    np.moveaxis(out, axis, -1)[...] = into.reshape(moved.shape)
+    return results

@@ -1,0 +1,122 @@
+"""Paths: every point is the solution of its own problem."""
+
+import numpy as np
+import pytest
+
+from sparseopt import Status
+from sparseopt.linear_model import (
+    LeastSquares,
+    Logistic,
+    Multinomial,
+    PathResult,
+    minimize_composite,
+    path,
+)
+from sparseopt.linear_model._path import critical_lam
+from sparseopt.prox import L1, MCP, ElasticNet, GroupLasso, Ridge
+
+from ._problems import lasso_gap, regression
+
+
+@pytest.fixture
+def problem(rng):
+    X, y, _ = regression(rng)
+    return LeastSquares(X, y, fit_intercept=True)
+
+
+def test_every_gap_is_true(problem):
+    result = path(problem, L1(), n_lams=12, eps=1e-3, tol=1e-10)
+    X, y = problem.design.X, problem.y
+    top = np.abs(X.T @ (y - y.mean())).max() / len(y)
+    np.testing.assert_allclose(result.lams, top * np.geomspace(1, 1e-3, 12))
+    assert result.converged
+    assert result.n_nonzero[0] == 0
+    assert result.n_nonzero[1] > 0
+    for lam, w, b in zip(result.lams, result.coef, result.intercept, strict=True):
+        assert lasso_gap(X, y, w, b, lam) <= 1e-10
+
+
+@pytest.mark.parametrize(
+    "penalty", [ElasticNet(1.0, 0.5), GroupLasso(1.0, groups=4), MCP(1.0)]
+)
+@pytest.mark.parametrize("loss", ["squares", "logistic"])
+def test_points_are_those_of_single_solves(penalty, loss, problem):
+    datafit = problem
+    if loss == "logistic" and penalty.is_convex:
+        datafit = Logistic(problem.design, problem.y > 1, fit_intercept=True)
+    result = path(datafit, penalty, n_lams=4, eps=0.2, tol=1e-10)
+    assert result.converged
+    for lam, w, value in zip(result.lams, result.coef, result.objectives, strict=True):
+        single = minimize_composite(datafit, penalty.with_lam(lam), tol=1e-10)
+        if penalty.is_convex:
+            np.testing.assert_allclose(w, single.coef, atol=1e-5)
+        assert value == pytest.approx(single.objective, rel=1e-2)
+
+
+def test_given_strengths_and_given_penalties(problem):
+    lams = [0.3, 0.1, 0.2]
+    result = path(problem, L1(), lams, tol=1e-10)
+    np.testing.assert_array_equal(result.lams, lams)
+    other = path(problem, [L1(lam) for lam in lams], tol=1e-10)
+    np.testing.assert_allclose(other.coef, result.coef, atol=1e-9)
+
+
+def test_penalties_without_a_critical_strength(problem):
+    top = critical_lam(problem, Ridge())
+    result = minimize_composite(problem, Ridge(top))
+    explained = (
+        1
+        - problem.value(problem.design.matvec(result.coef) + result.intercept)
+        / problem.scale()
+    )
+    assert 0.002 < explained < 0.05
+
+
+def test_several_outputs(rng):
+    X, y, _ = regression(rng, p=10)
+    datafit = Multinomial(X, np.digitize(y, [0, 2]), fit_intercept=True)
+    result = path(datafit, L1(), n_lams=3, eps=0.3, tol=1e-6)
+    assert result.coef.shape == (3, 10, 3)
+    assert result.intercept.shape == (3, 3)
+
+
+def test_path_of_a_constant_target():
+    datafit = LeastSquares(np.eye(4), np.ones(4), fit_intercept=True)
+    result = path(datafit, L1(), n_lams=3)
+    assert result.converged
+    assert not result.coef.any()
+
+
+def test_control(problem, tmp_path):
+    seen = []
+    result = path(problem, L1(), n_lams=5, callback=lambda s: seen.append(s.n_iter))
+    assert len(seen) == result.n_iter == result.n_iters.sum()
+    stopped = path(problem, L1(), n_lams=5, callback=lambda s: s.n_iter == 2)
+    assert stopped.status is Status.STOPPED_BY_CALLBACK
+    assert len(stopped.coef) < 5
+    result.save(tmp_path / "p.npz")
+    np.testing.assert_array_equal(PathResult.load(tmp_path / "p.npz").lams, result.lams)
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+def test_time_limit_ends_the_path(problem):
+    result = path(problem, L1(), n_lams=50, max_time=1e-9)
+    assert result.status is Status.TIME_LIMIT
+    assert 1 <= len(result.coef) < 50
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"penalty": []}, TypeError, "not empty"),
+        ({"penalty": [1]}, TypeError, "sequence"),
+        ({"lams": [-1.0]}, ValueError, "'lams' array .* negative"),
+        ({"lams": [np.nan]}, ValueError, "finite"),
+        ({"n_lams": 0}, ValueError, "'n_lams'"),
+        ({"eps": 1.0}, ValueError, "'eps'"),
+        ({"penalty": [L1()], "lams": [1.0]}, ValueError, "'lams' .* None"),
+    ],
+)
+def test_bad_input(arguments, error, match, problem):
+    with pytest.raises(error, match=match):
+        path(**({"datafit": problem, "penalty": L1()} | arguments))

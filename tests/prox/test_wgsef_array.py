@@ -1,0 +1,168 @@
+"""The envelope's prox for other array libraries, its derivative, and blocks."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from sparseopt.prox import (
+    Groups,
+    prox_wgsef,
+    prox_wgsef_blocks,
+    prox_wgsef_jvp,
+)
+from sparseopt.prox._blocks import make_blocks
+from sparseopt.prox._wgsef_array import array_prox
+
+
+def options_of(case, n, rng):
+    groups = [None, 3, rng.integers(-1, n // 4, size=n)][case % 3]
+    m = Groups.of(groups, n).m
+    return m, {
+        "groups": groups,
+        "weights": rng.uniform(0.5, 2, m) if case % 2 else None,
+        "costs": rng.uniform(0.5, 2, m) if case % 4 == 1 else None,
+    }
+
+
+@pytest.mark.parametrize("case", range(12))
+def test_portable_form(xp, case, rng):
+    if xp.__name__ == "torch":
+        xp = importlib.import_module("array_api_compat.torch")
+    for n in (12, 900):
+        m, options = options_of(case, n, rng)
+        for x in (
+            rng.normal(size=n),
+            rng.standard_cauchy(n),
+            np.round(rng.normal(size=n)),
+        ):
+            x *= 10 ** rng.uniform(-3, 3)
+            k, lam = int(rng.integers(1, m + 1)), 10 ** rng.uniform(-3, 3)
+            debias = min(1.0, 0.2 / lam)
+            expected, info = prox_wgsef(
+                x, k, lam, debias=debias, return_info=True, **options
+            )
+            blocks = make_blocks(prox_wgsef, n, k, *options.values())
+            w, u, eta = array_prox(xp, xp.asarray(x), blocks, lam, debias)
+            tol = 1e-12 * np.abs(x).max()
+            np.testing.assert_allclose(np.asarray(w), expected, rtol=0, atol=tol)
+            if ((info.u > 1e-6) & (info.u < 1 - 1e-6)).any():  # else any of a range
+                assert float(eta) == pytest.approx(info.eta, rel=1e-9)
+            np.testing.assert_allclose(np.asarray(u), info.u, atol=1e-9 * (1 + lam))
+
+
+def test_portable_form_of_odd_input(xp):
+    if xp.__name__ == "torch":
+        xp = importlib.import_module("array_api_compat.torch")
+    blocks = make_blocks(prox_wgsef, 4, 2)
+    for x in (np.zeros(4), np.array([1.0, 0, 0, 0]), np.array([5e-324, 1, 1, 1])):
+        w, _, _ = array_prox(xp, xp.asarray(x), blocks, 1.0, 0.0)
+        np.testing.assert_allclose(np.asarray(w), prox_wgsef(x, 2), atol=1e-15)
+    w, _, _ = array_prox(xp, xp.asarray([1.0, np.nan, 2.0, 3.0]), blocks, 1.0, 0.0)
+    assert np.isnan(np.asarray(w)).all()
+
+
+def test_arrays_of_other_libraries(xp, rng):
+    x = rng.normal(size=(4, 6))
+    w, info = prox_wgsef(xp.asarray(x), 5, groups=2, return_info=True)
+    expected, known = prox_wgsef(x, 5, groups=2, return_info=True)
+    assert type(w) is type(xp.asarray(x))
+    np.testing.assert_allclose(np.asarray(w), expected, atol=1e-14)
+    np.testing.assert_allclose(np.asarray(info.u), known.u, atol=1e-14)
+    v = rng.normal(size=(4, 6))
+    slope = prox_wgsef_jvp(xp.asarray(x), xp.asarray(v), 5, groups=2)
+    known = prox_wgsef_jvp(x, v, 5, groups=2)
+    np.testing.assert_allclose(np.asarray(slope), known, atol=1e-13)
+    if xp is not np:
+        with pytest.raises(TypeError, match="'out'"):
+            prox_wgsef(xp.asarray(x), 5, out=np.empty((4, 6)))
+
+
+@pytest.mark.parametrize("case", range(12))
+def test_derivative(case, rng):
+    n, h = 24, 1e-6
+    m, options = options_of(case, n, rng)
+    for _ in range(4):
+        x, v, z = rng.normal(size=(3, n))
+        args = (int(rng.integers(1, m + 1)), 10 ** rng.uniform(-2, 1))
+        options["debias"] = min(0.9, 0.2 / args[1])
+        slope = prox_wgsef_jvp(x, v, *args, **options)
+        up, down = (prox_wgsef(x + s * v, *args, **options) for s in (h, -h))
+        np.testing.assert_allclose(slope, (up - down) / (2 * h), atol=1e-6)
+        other = prox_wgsef_jvp(x, z, *args, **options)
+        assert z @ slope == pytest.approx(v @ other, abs=1e-10)  # symmetric
+
+
+def test_derivative_at_special_points():
+    zeros = np.zeros(4)
+    np.testing.assert_array_equal(prox_wgsef_jvp(zeros, zeros + 1, 2), zeros)
+    v = np.array([1.0, -2.0, 3.0, 4.0])
+    np.testing.assert_array_equal(prox_wgsef_jvp(zeros + 2, v, 2, 0.0), v)
+    np.testing.assert_allclose(prox_wgsef_jvp(v, v, 4, 1.0), v / 2)
+    assert prox_wgsef_jvp(v.astype(np.float32), v, 2).dtype == np.float32
+    big = prox_wgsef_jvp(1e200 * v, v, 2, 0.3)
+    np.testing.assert_allclose(big, prox_wgsef_jvp(v, v, 2, 0.3), rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"groups": 3, "weights": "sqrt"}])
+def test_gradients_of_torch(options, rng):
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(rng.normal(size=30), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda z: prox_wgsef(z, 4, 0.7, **options), x)
+    v = torch.tensor(rng.normal(size=30))
+    (prox_wgsef(x, 4, 0.7, **options) * v).sum().backward()
+    slope = prox_wgsef_jvp(x, v, 4, 0.7, **options)
+    np.testing.assert_allclose(x.grad.numpy(), slope.numpy(), atol=1e-12)
+
+
+DATA = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "sorted": lambda rng, n: np.sort(rng.standard_cauchy(n)),
+    "ties": lambda rng, n: rng.integers(0, 3, size=n).astype(float),
+    "zero": lambda rng, n: np.zeros(n),
+    "huge": lambda rng, n: 1e300 * rng.normal(size=n),
+}
+
+
+@pytest.mark.parametrize("kind", DATA)
+@pytest.mark.parametrize("n", [600, 120_000])
+@pytest.mark.parametrize("size", [1, 4])
+def test_blocks(kind, n, size, rng):
+    x = DATA[kind](rng, n)
+    cuts = np.sort(rng.integers(0, n // size, size=5)) * size
+    blocks = [*np.split(x, cuts), np.empty((0, size))]
+    for k in (3, n // size // 10, n // size // 2):
+        parts = list(prox_wgsef_blocks(blocks, k, 0.8, group_size=size))
+        assert [part.shape for part in parts] == [block.shape for block in blocks]
+        expected = prox_wgsef(x, k, 0.8, groups=size)
+        found = np.concatenate([part.ravel() for part in parts])
+        tol = 1e-14 * np.abs(x).max()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tol)
+
+
+def test_blocks_of_files_and_types(tmp_path, rng):
+    x = rng.normal(size=(700, 100)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    parts = list(
+        prox_wgsef_blocks([mapped[i : i + 100] for i in range(0, 700, 100)], 99)
+    )
+    found = np.concatenate(parts)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, prox_wgsef(x, 99), atol=1e-6)
+    assert list(prox_wgsef_blocks([], 3)) == []
+
+
+def test_blocks_that_are_not_finite():
+    blocks = [np.ones(5), np.array([1.0, np.nan])]
+    with pytest.raises(ValueError, match="'blocks' array must be finite"):
+        prox_wgsef_blocks(blocks, 2)
+    parts = prox_wgsef_blocks(blocks, 2, check_finite=False)
+    assert all(np.isnan(part).all() for part in parts)
+
+
+def test_blocks_of_dask(rng):
+    array = pytest.importorskip("dask.array")
+    x = rng.normal(size=90_000)
+    parts = list(prox_wgsef_blocks(array.from_array(x, chunks=20_000), 400))
+    np.testing.assert_allclose(np.concatenate(parts), prox_wgsef(x, 400), atol=1e-13)
