@@ -110,6 +110,7 @@ def solve(
     warn: bool = True,
 ) -> CompositeResult:
     """Run an algorithm; whatever ends it, the point of `run` is its answer."""
+    run.design.require_squares()
     run.monitor = Monitor(
         owner,
         tol=run.tol,
