@@ -52,3 +52,19 @@ def test_squares_that_overflow_are_an_error_for_every_solver(solver):
     datafit = Multinomial(1e200 * X, np.digitize(Y, [-1, 1]))
     with pytest.raises(ValueError, match="'X' array must have a largest magnitude"):
         minimize_composite(datafit, L1(0.1), solver=solver)
+
+
+@pytest.mark.parametrize(
+    ("solver", "options", "name"),
+    [
+        ("auto", {"foo": 1.0}, "foo"),
+        ("anderson_cd", {"rho": 1.0}, "rho"),
+        ("admm", {"rho": 0.0}, "rho"),
+        ("pdhg", {"ratio": -1.0}, "ratio"),
+        ("saga", {"step": "a"}, "step"),
+        ("prox_svrg", {"batch": 0}, "batch"),
+    ],
+)
+def test_options_that_are_not_allowed(solver, options, name):
+    with pytest.raises(ValueError, match=rf"'options' parameter .*Got|{name}"):
+        minimize_composite(LeastSquares(X, Y), L1(0.1), solver=solver, options=options)
