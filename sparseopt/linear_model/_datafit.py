@@ -132,7 +132,7 @@ class Datafit:
         raise NotImplementedError
 
     def secant(self, z: np.ndarray) -> np.ndarray | None:
-        """Curvatures of a quadratic that touches F at z and is nowhere below it.
+        """Bend a quadratic that touches F at z and is nowhere below it.
 
         Only of losses whose second derivative vanishes in places, where Newton steps
         have no length.
@@ -145,7 +145,7 @@ class Datafit:
         Returns
         -------
         ndarray of shape (n,), or None
-            The curvatures; None where `hessian` does.
+            Its second derivatives; None for losses whose `hessian` does.
         """
         return None
 

@@ -53,3 +53,10 @@ def test_smallest_and_largest_numbers():
     assert (prox.prox_ksupport(tiny, 2) == 0).all()
     assert (prox.project_ksupport_ball(tiny, 2) == tiny).all()
     assert prox.prox_squared_hinge([0.5], [1.0], 1e308)[0] == 1.0
+
+
+def test_sums_without_operator_name_solvers_only_where_they_fit():
+    with pytest.raises(NotImplementedError, match="Minimise with"):
+        prox.L1(1.0) + prox.WGSEF(2, 1.0)
+    with pytest.raises(NotImplementedError, match="but need convex penalties"):
+        prox.GroupLasso(1.0, groups=2) + prox.MCP(1.0)
