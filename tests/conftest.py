@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import shutil
+import signal
 from collections.abc import Callable
 
 import numpy as np
@@ -23,6 +24,10 @@ settings.register_profile(
 )
 settings.register_profile("thorough", max_examples=1000, deadline=None, database=None)
 settings.load_profile("ci")
+
+# A shell that runs the tests in the background lets them ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -92,7 +92,10 @@ def minimize_composite(
     init : CompositeResult or tuple of (coef, intercept), optional
         Point to start from, for instance the result of a neighbouring problem.
     options : dict, optional
-        Settings of single solvers, listed in the user guide.
+        Settings of single solvers: "step", the length of a step, of "saga" and
+        "prox_svrg"; "batch", samples in a step, of "prox_svrg" with penalties that
+        are not separable; "rho", the first weight of the constraints, of "admm";
+        "ratio", the first ratio of dual to primal steps, of "pdhg".
 
     Returns
     -------

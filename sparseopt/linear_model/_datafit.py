@@ -14,6 +14,8 @@ from sparseopt.linear_model._design import Design
 
 # Squares of targets beyond are lost to overflow or underflow.
 _LEAST, _MOST = 1e-145, 1e145
+# Share of the secant that Newton steps take for a second derivative of zero.
+_FLAT = 0.03
 # Rounding of F, relative to the squares it is made of.
 _ROUNDING = 1e-30
 
@@ -128,6 +130,24 @@ class Datafit:
             The diagonal, float64, of the shape of z.
         """
         raise NotImplementedError
+
+    def secant(self, z: np.ndarray) -> np.ndarray | None:
+        """Bend a quadratic that touches F at z and is nowhere below it.
+
+        Only of losses whose second derivative vanishes in places, where Newton steps
+        have no length.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n,)
+            Predictions.
+
+        Returns
+        -------
+        ndarray of shape (n,), or None
+            Its second derivatives; None for losses whose `hessian` does.
+        """
+        return None
 
     def conjugate(self, theta: np.ndarray) -> float:
         """Convex conjugate ``sup_z <theta, z> - F(z)``.
@@ -331,6 +351,14 @@ class Logistic(Datafit):
                 "where an intercept is fitted. Got one."
             )
         return _newton_shift(self, z)
+
+
+def curvatures(datafit: Datafit, z: np.ndarray) -> np.ndarray:
+    """Second derivatives for Newton steps; in flat places a share of the secant."""
+    hessian, secant = datafit.hessian(z), datafit.secant(z)
+    if secant is None:
+        return hessian
+    return np.maximum(hessian, _FLAT * secant) if hessian.any() else secant
 
 
 def _newton_shift(datafit: Datafit, z: np.ndarray) -> float:

@@ -151,6 +151,9 @@ class Huber(Datafit):
     def hessian(self, z: np.ndarray) -> np.ndarray:
         return self.s * (np.abs(z - self.y) <= self.delta)
 
+    def secant(self, z: np.ndarray) -> np.ndarray:
+        return self.s * (self.delta / np.maximum(np.abs(z - self.y), self.delta))
+
     def conjugate(self, theta: np.ndarray) -> float:
         inside = self.s > 0
         if np.any(theta[~inside]):

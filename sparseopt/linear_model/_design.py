@@ -13,6 +13,7 @@ from sparseopt.linear_model import _kernels
 
 # Entries of X that are copied at once.
 _BLOCK = 1 << 22
+_ENTRIES_PER_THREAD = 100_000
 # Largest magnitudes whose squares, summed, are normal numbers.
 _RANGE = 1e-145, 1e145
 
@@ -80,6 +81,7 @@ class Design:
     ) -> np.ndarray:
         """``X' r`` for a vector r, or its entries at some columns; sums are float64."""
         r = np.ascontiguousarray(r, dtype=np.float64)
+        n_threads = self._worthwhile(n_threads, None if cols is None else cols.size)
         if self.kind == "operator":
             full = self.rmatvec(r)
             return full if cols is None else full[cols]
@@ -124,9 +126,20 @@ class Design:
         self._need_columns()
         if self.kind == "dense" and self.X.flags.f_contiguous:
             square, mean = np.empty(self.p), np.empty(self.p)
-            _kernels.column_moments(self.X, s, square, mean, n_threads)
+            threads = self._worthwhile(n_threads)
+            _kernels.column_moments(self.X, s, square, mean, threads)
             return square, mean
         return self.square_norms(s), self.rmatvec(s)
+
+    def _worthwhile(self, n_threads: int, n_columns: int | None = None) -> int:
+        """Threads for a sweep of so many columns: each gets about 0.05 ms of work.
+
+        Waking a thread costs less than that, but far more where it has to wait for a
+        processor.  Columns are summed one by one: their number changes no result.
+        """
+        stored = self.X.nnz if self.kind == "sparse" else self.n * self.p
+        share = 1.0 if n_columns is None else n_columns / self.p
+        return max(1, min(n_threads, int(share * stored) // _ENTRIES_PER_THREAD))
 
     def _need_columns(self) -> None:
         if self.kind == "operator":
@@ -174,8 +187,14 @@ class Design:
 
 
 def _column_sums(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
+    """Sums of columns of entries that are not negative."""
     total = np.append(0.0, np.cumsum(data))
-    return np.diff(total[indptr])
+    sums = np.diff(total[indptr])
+    filled = np.diff(indptr) > 0
+    if np.any(sums[filled] < 1e-6 * total[-1]):  # columns of far larger scale beside
+        columns = np.repeat(np.arange(filled.size), np.diff(indptr))
+        sums = np.bincount(columns, weights=data, minlength=filled.size)
+    return sums
 
 
 def _lost_magnitude(array: np.ndarray, name: str) -> float:

@@ -70,7 +70,7 @@ def _best_scale(datafit, penalty, theta, grad, scale, bound) -> float:
     s = datafit.s[inside].reshape(-1, *[1] * (theta.ndim - 1))
     square = float(np.vdot(part, part / s))
     if scale > 0.0:
-        square += 2.0 * bound / scale**2
+        square += 2.0 * bound / scale / scale  # its square may be 0
     if not 0.0 < square < math.inf:
         return 0.0
     best = max(0.0, -linear / square)

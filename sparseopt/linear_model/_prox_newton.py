@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._status import Status
-from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._datafit import Datafit, curvatures
 from sparseopt.linear_model._forms import Coordinates
 from sparseopt.linear_model._group_forms import GroupBlocks
 from sparseopt.linear_model._outer import Outer
@@ -22,6 +22,7 @@ _SHRINK, _SLOPE, _TRIALS = 0.5, 1e-4, 40
 # Least second derivative, relative to the largest: flat tails leave none.
 _FLAT = 1e-8
 _ROUNDING = 1e-14
+_CUT = 0.6
 _PATIENCE, _DAMPED = 5, 1e6
 
 
@@ -64,9 +65,9 @@ def _descend(
     """Newton steps on the columns, for `w` in place and the point of the run."""
     datafit, part = run.datafit, outer.blocks.part(cols)
     tol, worst, damping = outer.inner_tol(), math.inf, 1.0
-    idle, refused = 0, False
+    idle, refused, short = 0, False, False
     for _ in range(_STEPS):
-        d = _curvatures(run, damping)
+        d = _curvatures(run, damping, short)
         if not np.isfinite(d).all():
             return math.inf
         gram = GramSet(run.design, d, centred=datafit.fit_intercept)
@@ -77,8 +78,14 @@ def _descend(
         if worst <= tol or run.expired() or idle > _PATIENCE:
             break
         new, slope = w.copy(), g.copy()
-        minimise(run, part, gram.H, slope, new, max(0.05 * worst, 0.1 * tol))
-        if not _search(run, part, cols, w, new - w, g):
+        with np.errstate(over="ignore", invalid="ignore"):  # such steps are refused
+            minimise(run, part, gram.H, slope, new, max(0.05 * worst, 0.1 * tol))
+            t = _search(run, part, cols, w, new - w, g)
+        flat = part.is_convex and not short and datafit.secant(run.z) is not None
+        short = flat and t < _CUT
+        if not t and short:
+            continue
+        if not t:
             if part.is_convex or damping > _DAMPED:
                 break
             damping, refused = 4.0 * damping, True
@@ -88,9 +95,15 @@ def _descend(
     return worst
 
 
-def _curvatures(run: Run, damping: float) -> np.ndarray:
-    """Second derivatives, raised where a step was refused: at most to their bound."""
+def _curvatures(run: Run, damping: float, short: bool) -> np.ndarray:
+    """Second derivatives, raised where a step was refused: at most to their bound.
+
+    After a step that was cut `short`, those of a quadratic above the loss.
+    """
     datafit = run.datafit
+    secant = datafit.secant(run.z)
+    if secant is not None:
+        return secant if short else curvatures(datafit, run.z)
     if damping > 1.0 and datafit.curvature < math.inf:
         return datafit.curvature * datafit.s
     d = damping * datafit.hessian(run.z)
@@ -104,8 +117,8 @@ def _search(
     w: np.ndarray,
     step: np.ndarray,
     g: np.ndarray,
-) -> bool:
-    """Move `w` and the run along the step; whether the objective fell.
+) -> float:
+    """Move `w` and the run along the step; the share of it, 0 if none made F + P fall.
 
     Penalties that are not convex may rise between the ends of a step that pays: then
     only the whole step is tried, and the caller takes a larger second derivative.
@@ -120,7 +133,7 @@ def _search(
     # close to the end values are equal up to rounding, and whole steps are right
     slack = _ROUNDING * max(abs(old), run.scale)
     if not np.any(step) or predicted > slack:
-        return False
+        return 0.0
     t = 1.0
     for _ in range(_TRIALS if part.is_convex else 1):
         z = start + t * change
@@ -132,6 +145,6 @@ def _search(
             coef = run.w.copy()
             coef[cols] = w
             run.set_point(coef, z, intercept + shift)
-            return True
+            return t
         t *= _SHRINK
-    return False
+    return 0.0

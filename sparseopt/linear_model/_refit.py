@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import linalg, sparse
 
-from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._datafit import Datafit, curvatures
 
 _NEWTON = 100
 _RANK = 1e-12
@@ -91,7 +91,7 @@ def _newton(datafit, A, weight):
     for _ in range(_NEWTON if x.size else 0):
         z = B @ x
         grad = B.T @ datafit.gradient(z) + ridge * x
-        H = B.T @ (datafit.hessian(z)[:, None] * B) + np.diag(ridge)
+        H = B.T @ (curvatures(datafit, z)[:, None] * B) + np.diag(ridge)
         H.flat[:: x.size + 1] += _FLAT * np.trace(H) / x.size + 1e-300
         step = -linalg.lstsq(H, grad, cond=1e-15)[0]
         slope, length = float(grad @ step), 1.0

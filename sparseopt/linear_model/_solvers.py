@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparseopt._core._monitor import Monitor
+from sparseopt._core._params import Interval, describe
 from sparseopt._core._status import Status
 from sparseopt.linear_model import _admm, _envelope, _fista, _multinomial_cd, _pdhg
 from sparseopt.linear_model._bcd import solve_bcd, unfit_bcd
@@ -50,6 +51,13 @@ _SOLVERS: dict[str, Solver] = {
     "prox_svrg": Solver(solve_svrg, unfit_svrg, 1000),
     "admm": Solver(_admm.solve, _admm.unfit, 20_000),
     "pdhg": Solver(_pdhg.solve, _pdhg.unfit, 100_000),
+}
+_POSITIVE = Interval(0, None, closed="neither")
+_OPTIONS: dict[str, dict[str, Interval]] = {
+    "saga": {"step": _POSITIVE},
+    "prox_svrg": {"step": _POSITIVE, "batch": Interval(1, None, integer=True)},
+    "admm": {"rho": _POSITIVE},
+    "pdhg": {"ratio": _POSITIVE},
 }
 # Samples from which on full gradients are faster than the descent on classes.
 _MANY = 200
@@ -110,6 +118,8 @@ def solve(
     warn: bool = True,
 ) -> CompositeResult:
     """Run an algorithm; whatever ends it, the point of `run` is its answer."""
+    _check_options(run.options, name, owner)
+    run.design.require_squares()
     run.monitor = Monitor(
         owner,
         tol=run.tol,
@@ -138,6 +148,21 @@ def solve(
     if warn:
         run.monitor.warn_if_not_converged(result.status, result.residual, run.tol)
     return result
+
+
+def _check_options(options: dict[str, Any], name: str, owner: str) -> None:
+    known = _OPTIONS.get(name, {})
+    for key, value in options.items():
+        if key not in known:
+            raise ValueError(
+                f"The 'options' parameter of {owner} must hold settings of the solver "
+                f"{name!r}, {sorted(known) or 'which has none'}. Got {key!r}."
+            )
+        if not known[key].accepts(value):
+            raise ValueError(
+                f"The {key!r} entry in the 'options' parameter of {owner} must be "
+                f"{known[key]}. Got {describe(value)}."
+            )
 
 
 def _result(run: Run, status: Status, name: str) -> CompositeResult:

@@ -304,7 +304,7 @@ def sparse_steps(Work work, const real[::1] data, const index[::1] indices,
                 work.move(i, j, data[a], share)
                 work.last[j] = work.count + 1
             work.move_b(share)
-            work.count += 1
+            work.count = work.count + 1  # += asks for the GIL under nonecheck
 
 
 def dense_steps(Work work, const real[:, ::1] X, const double[::1] shares, int64_t n_steps):
@@ -324,7 +324,7 @@ def dense_steps(Work work, const real[:, ::1] X, const double[::1] shares, int64
                 for j in range(p):
                     work.move(i, j, X[i, j], share)
             work.move_b(share)
-            work.count += 1
+            work.count = work.count + 1  # += asks for the GIL under nonecheck
         for j in range(p):
             work.last[j] = work.count
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._datafit import Datafit, curvatures
 from sparseopt.linear_model._refit import Fit, refit
 from sparseopt.linear_model._subset import RTOL, Found, search
 from sparseopt.linear_model._subset_columns import Blocks, Columns
@@ -36,7 +36,7 @@ def model_columns(
     datafit: Datafit, blocks: Blocks, z: np.ndarray, ridge: np.ndarray
 ) -> Columns:
     """Columns of the quadratic model of the loss at predictions z."""
-    h = datafit.hessian(z)
+    h = curvatures(datafit, z)
     h = np.where(datafit.s > 0.0, np.maximum(h, _FLOOR * h.max()), 0.0)
     slope = datafit.gradient(z)
     response = z - np.divide(slope, h, out=np.zeros_like(h), where=h > 0.0)

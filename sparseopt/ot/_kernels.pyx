@@ -335,7 +335,7 @@ cdef class ConjugateGradients:
         self.rz, self.rr = out[0], out[1]
         for j in range(m):
             self.p[j] = self.z[j] + beta * self.p[j]
-        self.n_iter += 1
+        self.n_iter = self.n_iter + 1  # += asks for the GIL under nonecheck
         return True
 
     def run(self, Laplacian H, double rtol, int max_iter, int n_threads):

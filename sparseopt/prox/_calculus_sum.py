@@ -189,10 +189,17 @@ def add(p: Penalty, q: Penalty) -> Penalty:
             total = rule(first, second)
             if total is not None:
                 return total
+    advice = (
+        "Minimise with the splitting solvers 'admm' or 'pdhg' of minimize_composite, "
+        "or use ProximalAverage."
+    )
+    if not (p.is_convex and q.is_convex):
+        advice = (
+            "The splitting solvers 'admm' and 'pdhg' of minimize_composite could take "
+            "both, but need convex penalties: replace the one that is not."
+        )
     raise NotImplementedError(
-        f"The sum of {p!r} and {q!r} has no exact proximal operator. Minimise with the "
-        "splitting solvers 'admm' or 'pdhg' of minimize_composite, or use "
-        "ProximalAverage."
+        f"The sum of {p!r} and {q!r} has no exact proximal operator. {advice}"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._array_api import array_namespace, device, is_numpy
-from sparseopt._core._params import Boolean, validate_params
+from sparseopt._core._params import Boolean, Type, validate_params
 from sparseopt.prox import _map_kernels as kernels
 from sparseopt.prox._apply import (
     AXIS,
@@ -296,7 +296,14 @@ def prox_group_linf(
     return _grouped(kernels.CLIP, x, lam, 0.0, groups, weights, out, check_finite)
 
 
-@validate_params({"lam": LEVEL, "check_finite": [Boolean]})
+@validate_params(
+    {
+        "lam": LEVEL,
+        "levels": [Type(Sequence, np.ndarray)],
+        "weights": [Type(Sequence, np.ndarray), None],
+        "check_finite": [Boolean],
+    }
+)
 def prox_tree(
     x: Any,
     lam: float = 1.0,

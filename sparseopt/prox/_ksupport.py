@@ -19,7 +19,7 @@ from sparseopt.prox._blocks import make_blocks
 from sparseopt.prox._engine import shrink
 from sparseopt.prox._inputs import as_output, as_point
 from sparseopt.prox._norms import box_shrink, norm_multiplier
-from sparseopt.prox._slices import fast_point, map_slices
+from sparseopt.prox._slices import fast_point, map_slices, slice_length
 
 _SHARED: dict[str, Iterable[Any]] = {
     "axis": [Interval(None, None, integer=True), None],
@@ -83,7 +83,7 @@ def prox_ksupport(
     w = as_output(out, point)
     if not point.size:
         return w
-    n = point.size if axis is None else point.shape[axis]
+    n = slice_length(point, axis)
     blocks = make_blocks(prox_ksupport, n, k)
 
     def solve(vector: np.ndarray, into: np.ndarray) -> None:
@@ -147,7 +147,7 @@ def project_ksupport_ball(
     w = as_output(out, point)
     if not point.size:
         return w
-    n = point.size if axis is None else point.shape[axis]
+    n = slice_length(point, axis)
     blocks = make_blocks(project_ksupport_ball, n, k)
 
     def solve(vector: np.ndarray, into: np.ndarray) -> None:
@@ -232,7 +232,7 @@ def prox_box_norm(
     w = as_output(out, point)
     if not point.size:
         return w
-    n = point.size if axis is None else point.shape[axis]
+    n = slice_length(point, axis)
     name = public_name(prox_box_norm)
     if not lower < upper:
         raise ValueError(

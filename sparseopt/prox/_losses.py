@@ -150,7 +150,7 @@ def prox_squared_hinge(
     >>> prox_squared_hinge([-1.0, 2.0], [1, 1], 0.5)
     array([0., 2.])
     """
-    params = (2 * lam / (1 + 2 * lam),)
+    params = (lam / (0.5 + lam),)
     return _loss(kernels.SQ_HINGE, z, params, out, check_finite, y, check_labels)
 
 
@@ -284,4 +284,8 @@ def prox_kl(
 
 
 def _loss(kind, z, params, out, finite, y, check) -> Any:
+    if y is None:  # for the kernels: no second array
+        raise TypeError(
+            "The 'y' array must be that of the targets, or a number. Got None."
+        )
     return apply(kind, z, params, out, finite, y, "y", check, x_name="z")

@@ -49,6 +49,14 @@ def box_shrink(
         kernel("shrink", x)(x, w, tau, 1.0, low, high, threads)
 
 
+def _scaled(size: float, exponent: int) -> float:
+    """``size 2^exponent``, infinity where that is too large for a float."""
+    try:
+        return math.ldexp(size, exponent)
+    except OverflowError:
+        return math.inf
+
+
 def norm_multiplier(x: np.ndarray, blocks: Blocks, size: float, *, ball: bool) -> float:
     """The L for which ``prox_{L S_k}(x)`` solves a problem with the k-support norm N.
 
@@ -66,7 +74,7 @@ def norm_multiplier(x: np.ndarray, blocks: Blocks, size: float, *, ball: bool) -
     exponent = 0
     if not 1e-100 < top < 1e100:
         x, exponent = unit_scale(x.astype(np.float64))
-    z, size = x, math.ldexp(size, -exponent)
+    z, size = x, _scaled(size, -exponent)
     k = blocks.k
     if ball and _norm(_pattern(z, k, 0.0), k, 0.0) <= size:
         return 0.0

@@ -168,6 +168,8 @@ void so_root_filter(const so_root_table *T, so_search *s, const void *x, int is_
         else
             T->filter_d((const double *)x + i, size, &s->cut, absolute, buf.d, &block);
         int64_t kept = block.kept - before;
+        if (!kept)
+            continue; /* there may be no memory yet, not even to copy nothing to */
         /* more than half in all: what is kept will not be used */
         if (__atomic_add_fetch(&s->stored, kept, __ATOMIC_RELAXED) > s->n / 2 || part->failed)
             continue;

@@ -10,7 +10,7 @@ import numpy as np
 from sparseopt._core._params import COMMON, Boolean, Interval, validate_params
 from sparseopt.prox._blocks import positive
 from sparseopt.prox._inputs import as_output
-from sparseopt.prox._slices import fast_point, map_slices
+from sparseopt.prox._slices import fast_point, map_slices, slice_length
 from sparseopt.prox._thresholds import threshold, threshold_weighted
 
 _SHARED: dict[str, Iterable[Any]] = {
@@ -72,7 +72,11 @@ def project_simplex(
     w = as_output(out, point)
     if not point.size:
         return w
-    q = None if weights is None else positive(weights, "weights", _length(point, axis))
+    q = (
+        None
+        if weights is None
+        else positive(weights, "weights", slice_length(point, axis))
+    )
 
     def solve(vector: np.ndarray, into: np.ndarray) -> None:
         if q is None:
@@ -136,7 +140,11 @@ def project_l1_ball(
     w = as_output(out, point)
     if not point.size:
         return w
-    q = None if weights is None else positive(weights, "weights", _length(point, axis))
+    q = (
+        None
+        if weights is None
+        else positive(weights, "weights", slice_length(point, axis))
+    )
 
     def solve(vector: np.ndarray, into: np.ndarray) -> None:
         if q is None:
@@ -210,7 +218,7 @@ def project_capped_simplex(
     """
     point = fast_point(x)
     w = as_output(out, point)
-    n = _length(point, axis)
+    n = slice_length(point, axis)
     caps = _caps(upper, n)
     most = float(np.sum(caps)) if isinstance(caps, np.ndarray) else caps * n
     if total > most:
@@ -230,10 +238,6 @@ def project_capped_simplex(
 
     map_slices(solve, point, w, axis)
     return w
-
-
-def _length(x: np.ndarray, axis: int | None) -> int:
-    return x.size if axis is None else x.shape[axis]
 
 
 def _caps(upper: Any, n: int) -> Any:

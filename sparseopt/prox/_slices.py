@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.prox._axis import check_axis
 from sparseopt.prox._inputs import as_point
 
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
@@ -19,6 +20,14 @@ def fast_point(x: Any) -> np.ndarray:
         if flags.c_contiguous and flags.aligned:
             return x
     return as_point(x, finite=False)
+
+
+def slice_length(x: np.ndarray, axis: int | None) -> int:
+    """Entries of one problem: of all of x, or of a slice along `axis`."""
+    if axis is None:
+        return x.size
+    check_axis(axis, x.ndim)
+    return x.shape[axis]
 
 
 def separate(x: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -49,6 +58,7 @@ def map_slices(
         result = [solve(x.reshape(-1), into)]
         out[...] = into.reshape(out.shape)
         return result
+    check_axis(axis, x.ndim)
     moved = np.moveaxis(x, axis, -1)
     rows = np.ascontiguousarray(moved).reshape(-1, x.shape[axis])
     into = np.empty_like(rows)

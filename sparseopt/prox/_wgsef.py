@@ -26,7 +26,7 @@ from sparseopt._core._params import (
 from sparseopt.prox._blocks import Blocks, make_blocks
 from sparseopt.prox._engine import Shares, shrink
 from sparseopt.prox._inputs import as_output
-from sparseopt.prox._slices import fast_point, map_slices
+from sparseopt.prox._slices import fast_point, map_slices, slice_length
 from sparseopt.prox._wgsef_array import array_prox
 
 
@@ -173,10 +173,10 @@ def prox_wgsef(
     w = as_output(out, point)
     if not point.size:
         return (w, EnvelopeInfo(np.empty(0), np.inf, 0)) if return_info else w
-    n = point.size if axis is None else point.shape[axis]
+    n = slice_length(point, axis)
     blocks = make_blocks(prox_wgsef, n, k, groups, weights, costs)
     if debias:
-        _check_debias(blocks, lam, debias)
+        check_debias(prox_wgsef, blocks, lam, debias)
 
     def solve(vector: np.ndarray, into: np.ndarray) -> Shares:
         given = (blocks, lam, debias, check_finite, n_threads, return_info)
@@ -240,7 +240,7 @@ def _foreign(
         return (x, EnvelopeInfo(np.empty(0), np.inf, 0)) if return_info else x
     blocks = make_blocks(prox_wgsef, n, k, groups, weights, costs)
     if debias:
-        _check_debias(blocks, lam, debias)
+        check_debias(prox_wgsef, blocks, lam, debias)
     flat, u, eta = array_prox(xp, xp.reshape(x, (-1,)), blocks, lam, debias)
     w = xp.reshape(flat, x.shape)
     if not return_info:
@@ -248,11 +248,12 @@ def _foreign(
     return w, EnvelopeInfo(u, float(eta), int(xp.sum(xp.astype(u > 0, xp.int64))))
 
 
-def _check_debias(blocks: Blocks, lam: float, debias: float) -> None:
+def check_debias(owner: Any, blocks: Blocks, lam: float, debias: float) -> None:
+    """Raise an error where the problem with this step has no unique solution."""
     largest = lam * float(np.max(blocks.weight))
     if debias * largest >= 1:
         raise ValueError(
-            f"The 'debias' parameter of {public_name(prox_wgsef)} must be below "
+            f"The 'debias' parameter of {public_name(owner)} must be below "
             f"1 / (lam * max(weights)) = {1 / largest:.6g}: it is too strong for the "
             f"step. Got {debias}."
         )

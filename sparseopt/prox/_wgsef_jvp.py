@@ -11,6 +11,7 @@ from sparseopt._core._params import Interval, validate_params
 from sparseopt.prox._blocks import Blocks, make_blocks
 from sparseopt.prox._engine import shrink
 from sparseopt.prox._inputs import as_point
+from sparseopt.prox._wgsef import check_debias
 from sparseopt.prox._wgsef_array import Layout, array_prox, make_terms
 
 
@@ -81,6 +82,7 @@ def prox_wgsef_jvp(
             return point.copy()
         flat = point.reshape(-1)
         blocks = make_blocks(prox_wgsef_jvp, flat.size, k, groups, weights, costs)
+        check_debias(prox_wgsef_jvp, blocks, lam, debias)
         w = np.empty_like(flat)
         eta, u = shrink(flat, w, blocks, lam, debias, want_shares=True)
         direction = along.reshape(-1).astype(np.float64)
@@ -91,6 +93,7 @@ def prox_wgsef_jvp(
     if hasattr(x, "detach"):
         flat, along = flat.detach(), along.detach()
     blocks = make_blocks(prox_wgsef_jvp, flat.shape[0], k, groups, weights, costs)
+    check_debias(prox_wgsef_jvp, blocks, lam, debias)
     _, u, eta = array_prox(xp, flat, blocks, lam, debias)
     wide, direction = xp.astype(flat, xp.float64), xp.astype(along, xp.float64)
     slope = _derivative(xp, wide, direction, u, eta, blocks, lam, debias)

@@ -102,7 +102,8 @@ def test_summary(clock, capsys):
     ]
 
 
-def test_output_follows_a_redirected_stderr(monkeypatch, capsys):
+def test_output_follows_a_redirected_stderr(capsys, monkeypatch):
+    # in this order: what monkeypatch puts back must not be closed by capsys before
     monitor = Monitor("x", verbose=1)
     monkeypatch.setattr("sys.stderr", None)  # as under pythonw
     monitor.finish(Status.CONVERGED)
