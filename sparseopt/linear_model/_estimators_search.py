@@ -21,6 +21,7 @@ from sparseopt._core._params import (
     check_params,
     public_name,
 )
+from sparseopt._core._status import Status
 from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._path import PathResult, critical_lam, path
 from sparseopt.prox import Penalty
@@ -124,7 +125,10 @@ class Search:
         self, datafit: Any, penalty: Penalty, lams: np.ndarray, rough: float
     ) -> PathResult:
         single = datafit.design.dtype == np.float32
-        return path(datafit, penalty, lams, **self._options(rough * (1 + 9 * single)))
+        found = path(datafit, penalty, lams, **self._options(rough * (1 + 9 * single)))
+        if found.status is Status.INTERRUPTED:  # no choice among a part of the models
+            raise KeyboardInterrupt
+        return found
 
     def _finish(
         self, datafit: Any, penalty: Penalty, found: PathResult, at: int

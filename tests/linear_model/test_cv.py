@@ -1,5 +1,7 @@
 """Choice of the strength: scores recomputed, rules, criteria, pictures."""
 
+import dataclasses
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -12,6 +14,7 @@ from sklearn.linear_model import Lasso
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from sparseopt import Status
 from sparseopt.linear_model import (
     LeastSquares,
     Multinomial,
@@ -197,3 +200,16 @@ def test_pictures(X, y, signal):
     plot_path(path(Multinomial(X, classes), L1(), n_lams=4))
     plot_path(ProximalClassifierCV(n_lams=4, criterion="bic").fit(X, classes))
     plt.close("all")
+
+
+def test_interrupted_fold_ends_the_fit(X, signal, monkeypatch):
+    """A fold cut short must not take part in the choice."""
+
+    def cut(*args, **kwargs):
+        return dataclasses.replace(path(*args, **kwargs), status=Status.INTERRUPTED)
+
+    monkeypatch.setattr("sparseopt.linear_model._estimators_search.path", cut)
+    model = ProximalRegressorCV(n_lams=3, cv=2)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, signal)
+    assert not hasattr(model, "coef_")
