@@ -23,7 +23,7 @@ from sparseopt._core._params import (
 )
 from sparseopt._core._status import Status
 from sparseopt.linear_model._api import minimize_composite
-from sparseopt.linear_model._path import PathResult, critical_lam, path
+from sparseopt.linear_model._path import PathResult, check_strength, critical_lam, path
 from sparseopt.prox import Penalty
 
 CRITERIA = ("cv", "ebic", "gic", "bic", "aic")
@@ -97,13 +97,7 @@ class Search:
                 f"The 'penalty' parameter of {owner} must be one penalty, whose "
                 f"strength is chosen. Got {penalty!r}."
             )
-        try:
-            penalty.with_lam(1.0)
-        except NotImplementedError as error:
-            raise ValueError(
-                f"The 'penalty' parameter of {owner} must have a strength 'lam'. "
-                f"Got {penalty!r}."
-            ) from error
+        check_strength(penalty, owner)
         if self.lams is None:
             top = critical_lam(datafit, penalty)
             return top * np.geomspace(1.0, self.eps, self.n_lams)

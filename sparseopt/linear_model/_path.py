@@ -240,6 +240,7 @@ def _penalties(datafit, penalty, lams, n_lams, eps) -> list[Penalty]:
                 f"of them, not empty. Got {penalty!r}."
             )
         return items
+    check_strength(penalty, _OWNER)
     if lams is None:
         grid = critical_lam(datafit, penalty) * np.geomspace(1.0, eps, n_lams)
     else:
@@ -249,6 +250,17 @@ def _penalties(datafit, penalty, lams, n_lams, eps) -> list[Penalty]:
                 f"The 'lams' array of {_OWNER} must not be negative. Got {grid.min()}."
             )
     return [penalty.with_lam(float(lam)) for lam in grid]
+
+
+def check_strength(penalty: Penalty, owner: str) -> None:
+    """Raise an error if the penalty has no strength that could be varied."""
+    try:
+        penalty.with_lam(1.0)
+    except NotImplementedError as error:
+        raise ValueError(
+            f"The 'penalty' parameter of {owner} must have a strength 'lam'. "
+            f"Got {penalty!r}."
+        ) from error
 
 
 def critical_lam(datafit: Datafit, penalty: Penalty) -> float:

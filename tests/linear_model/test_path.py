@@ -13,7 +13,7 @@ from sparseopt.linear_model import (
     path,
 )
 from sparseopt.linear_model._path import critical_lam
-from sparseopt.prox import L1, MCP, ElasticNet, GroupLasso, Ridge
+from sparseopt.prox import L1, MCP, Box, ElasticNet, GroupLasso, Ridge
 
 from ._problems import lasso_gap, regression
 
@@ -120,3 +120,8 @@ def test_time_limit_ends_the_path(problem):
 def test_bad_input(arguments, error, match, problem):
     with pytest.raises(error, match=match):
         path(**({"datafit": problem, "penalty": L1()} | arguments))
+
+
+def test_penalty_without_a_strength(problem):
+    with pytest.raises(ValueError, match=r"'penalty'.*linear_model\.path.*'lam'.*Box"):
+        path(problem, Box(0.0, 1.0))
