@@ -120,6 +120,7 @@ def test_overlapping_groups_against_cvxpy(plain, solver, X, y):
     problem.solve(solver="CLARABEL")
     assert result.converged
     assert (result.gap is not None) == plain
+    # the oracle's own tolerance
     np.testing.assert_allclose(result.coef, w.value, atol=1e-4)
     assert abs(result.objective - problem.value) < 1e-7
 

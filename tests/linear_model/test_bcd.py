@@ -54,6 +54,7 @@ def test_uneven_groups_against_cvxpy(rng):
     loss = cp.sum_squares(y - X @ w - b) / (2 * len(y))
     cp.Problem(cp.Minimize(loss + 0.2 * norms)).solve()
     assert result.converged
+    # the oracle's own tolerance
     np.testing.assert_allclose(result.coef, w.value, atol=1e-4)
 
 
@@ -67,6 +68,7 @@ def test_sparse_groups_against_cvxpy(ratio, rng):
     cost = loss + 0.1 * (ratio * cp.norm1(w) + (1 - ratio) * norms)
     cp.Problem(cp.Minimize(cost)).solve()
     assert result.converged
+    # the oracle's own tolerance
     np.testing.assert_allclose(result.coef, w.value, atol=1e-4)
 
 

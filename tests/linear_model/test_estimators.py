@@ -171,7 +171,8 @@ def test_warm_start(X, signal):
     assert model.fit(X, signal).n_iter_ < cold
     model.set_params(lam=0.09).fit(X, signal)
     fresh = ProximalRegressor("l1", 0.09, solver="prox_grad").fit(X, signal)
-    np.testing.assert_allclose(model.coef_, fresh.coef_, atol=1e-3)
+    # a relative gap of 1e-8 bounds coefficients by its root
+    np.testing.assert_allclose(model.coef_, fresh.coef_, atol=2e-4)
     model.fit(X[:, :3], signal)  # of another shape: starts afresh
     assert model.coef_.shape == (3,)
 
@@ -187,7 +188,8 @@ def test_not_converged_warns(X, signal):
 def test_solvers_of_the_estimators(solver, X, signal):
     model = ProximalRegressor("l1", 0.1, solver=solver, tol=1e-9).fit(X, signal)
     exact = ProximalRegressor("l1", 0.1, tol=1e-12).fit(X, signal)
-    np.testing.assert_allclose(model.coef_, exact.coef_, atol=1e-3)
+    # a relative gap of 1e-9 bounds coefficients by its root
+    np.testing.assert_allclose(model.coef_, exact.coef_, atol=1e-4)
 
 
 @pytest.mark.parametrize(

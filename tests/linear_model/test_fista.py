@@ -125,6 +125,7 @@ def test_huber_against_cvxpy(X, signal, rng):
     objective = loss + 0.1 * cp.norm1(w) + 0.05 * cp.sum_squares(w)
     cp.Problem(cp.Minimize(objective)).solve(solver="CLARABEL")
     assert abs(result.objective - objective.value) < 1e-7
+    # the oracle's own tolerance
     np.testing.assert_allclose(result.coef, w.value, atol=1e-4)
 
 

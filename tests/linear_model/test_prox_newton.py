@@ -58,6 +58,7 @@ def test_weights_and_ridge_part_against_cvxpy(rng):
     loss = s / s.sum() @ cp.logistic(-cp.multiply(y, X @ w + b))
     cost = loss + 0.025 * cp.norm1(w) + 0.0125 * cp.sum_squares(w)
     cp.Problem(cp.Minimize(cost)).solve()
+    # the oracle's own tolerance
     np.testing.assert_allclose(result.coef, w.value, atol=1e-4)
 
 
@@ -69,6 +70,7 @@ def test_groups_against_cvxpy(rng):
     norms = sum(cp.norm(w[4 * j : 4 * j + 4]) for j in range(4))
     cp.Problem(cp.Minimize(loss + 0.03 * norms)).solve()
     assert result.converged
+    # the oracle's own tolerance
     np.testing.assert_allclose(result.coef, w.value, atol=1e-4)
 
 
