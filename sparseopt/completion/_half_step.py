@@ -1,0 +1,115 @@
+"""Half-steps: the rows of one factor refitted while the other is held."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sparseopt.completion._kernels import aligned, cg_rows
+from sparseopt.completion._problem import Entries, padded
+
+
+class HalfSteps:
+    """Inexact least squares for all rows (or columns) of one set of entries.
+
+    Parameters
+    ----------
+    entries : Entries
+    k : int
+        Numbers in a factor row that are solved for or held: rank and bias columns.
+
+    Attributes
+    ----------
+    work : float
+        Products with all entries so far, each of ``2 n_entries k`` operations.
+    """
+
+    def __init__(self, entries: Entries, k: int) -> None:
+        self.entries = entries
+        self.k = k
+        self.width = padded(k, entries.dtype)
+        self.work = 0.0
+        self._rss = tuple(np.zeros(n) for n in entries.shape)
+        self._drop = tuple(np.zeros(n) for n in entries.shape)
+
+    def cg(
+        self,
+        transposed: bool,
+        fixed: np.ndarray,
+        unknown: np.ndarray,
+        ridge: np.ndarray,
+        *,
+        steps: int,
+        curvature: np.ndarray | None = None,
+        held: np.ndarray | None = None,
+        scale: np.ndarray | None = None,
+        tol: float = 0.0,
+    ) -> float:
+        """A few conjugate-gradient steps for each row of ``unknown``, in place.
+
+        Row i minimises
+        ``1/2 sum_e w_e (x_e - a.f_e)^2 + 1/2 scale_i sum_l ridge_l a_l^2``
+        from what it holds; rows without entries are left as they are.
+
+        Parameters
+        ----------
+        transposed : bool
+            Whether the columns' factor is unknown.
+        fixed, unknown : ndarray of shape (n, width), (m, width)
+            Padded factors.
+        ridge : ndarray of shape (k,)
+        steps : int
+        curvature : ndarray of shape (k,), optional
+            Mean squares of the columns of ``fixed``, for the preconditioner; those of
+            an orthonormal frame if not given.
+        held : ndarray of shape (k,) of bool, optional
+            Coordinates of ``unknown`` that keep their value.
+        scale : ndarray of shape (m,), optional
+
+        Returns
+        -------
+        float
+            Weighted sum of squared errors before the step.
+        """
+        e, k = self.entries, self.k
+        side = e.side(transposed)
+        if curvature is None:
+            curvature = np.full(k, 1.0 / len(fixed))
+        free = np.ones(k) if held is None else ~np.asarray(held)
+        cg_rows(
+            side.ptr,
+            side.idx,
+            side.val,
+            side.weight,
+            fixed,
+            unknown,
+            self._pad(ridge),
+            self._pad(curvature),
+            self._pad(free),
+            scale,
+            steps,
+            tol,
+            self._rss[transposed],
+            self._drop[transposed],
+            e.chunks(transposed, self.width),
+            e.n_threads,
+        )
+        self.work += steps + 0.5
+        return math.fsum(self._rss[transposed])
+
+    def drop(self, transposed: bool) -> float:
+        """Twice what the last half-step took off the objective."""
+        return math.fsum(self._drop[transposed])
+
+    def _pad(self, v: np.ndarray) -> np.ndarray:
+        out = np.zeros(self.width, self.entries.dtype)
+        out[: self.k] = v
+        return out
+
+
+def scaled(F: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """F diag(s) for a padded factor, a new array in its own type."""
+    out = aligned(F.shape, F.dtype)
+    np.multiply(F[:, : len(s)], s.astype(F.dtype), out=out[:, : len(s)])
+    return out

@@ -1,0 +1,66 @@
+"""Where alternating minimisation starts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparseopt.completion._frames import orthonormalise, rotate
+from sparseopt.completion._kernels import aligned
+from sparseopt.completion._problem import Entries, padded
+
+_ROUNDS, _EXTRA = 4, 10
+
+
+def spectral(
+    entries: Entries, k: int, rng: np.random.Generator, rounds: int = _ROUNDS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Leading singular triplets of the zero-filled matrix, divided by the density.
+
+    Randomised block power iteration; rows and columns with many times the usual number
+    of entries are scaled down first (Keshavan, Montanari and Oh, 2010), since theirs
+    would be the leading vectors.
+
+    Returns
+    -------
+    U, s, V : padded frames and singular values
+    """
+    m, n = entries.shape
+    q = min(k + _EXTRA, m, n)
+    values = _trimmed(entries)
+    V = aligned((n, padded(max(q, k), entries.dtype)), entries.dtype)
+    V[:, :q] = rng.standard_normal((n, q))
+    V = orthonormalise(V, q)[0]
+    for _ in range(rounds):
+        U = orthonormalise(entries.multiply(values, V, False), q)[0]
+        V = orthonormalise(entries.multiply(values, U, True), q)[0]
+    U, s, W = orthonormalise(entries.multiply(values, V, False), q)
+    V = rotate(V, W)
+    density = entries.n_entries / (m * n)
+    width = padded(k, entries.dtype)
+    return _cut(U, k, width), s[:k] / density, _cut(V, k, width)
+
+
+def _cut(F: np.ndarray, k: int, width: int) -> np.ndarray:
+    out = aligned((len(F), width), F.dtype)
+    out[:, :k] = F[:, :k]
+    return out
+
+
+def _trimmed(entries: Entries) -> np.ndarray | None:
+    """Values with heavy rows and columns scaled down, None where there are none."""
+    factors = []
+    for side in (entries.rows, entries.cols):
+        counts = np.diff(side.ptr)
+        mean = max(counts.mean(), 1e-300)
+        if counts.max(initial=0) > 4 * mean:
+            factors.append(1 / np.sqrt(np.maximum(1.0, counts / (2 * mean))))
+        else:
+            factors.append(None)
+    if factors == [None, None]:
+        return None
+    values = entries.rows.val
+    if factors[0] is not None:
+        values = values * np.repeat(factors[0], np.diff(entries.rows.ptr))
+    if factors[1] is not None:
+        values = values * factors[1][entries.rows.idx]
+    return values.astype(entries.dtype)

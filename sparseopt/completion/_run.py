@@ -1,0 +1,102 @@
+"""What one fit carries along: entries, options, factors, monitor."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sparseopt._core._monitor import Monitor
+from sparseopt._core._status import Status
+from sparseopt.completion._problem import Entries
+
+
+class Stop(Exception):
+    """Ends a fit from any depth; the factors of the run are its answer."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(str(status))
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Factors:
+    """``U diag(s) V'`` with orthonormal padded frames, and biases where there are any.
+
+    ``U`` is (m, width), ``s`` (k,) float64, ``V`` (n, width); a prediction is
+    ``intercept + row_bias_i + col_bias_j + sum_l U_il s_l V_jl``.
+    """
+
+    U: np.ndarray
+    s: np.ndarray
+    V: np.ndarray
+    row_bias: np.ndarray | None = None
+    col_bias: np.ndarray | None = None
+    intercept: float = 0.0
+
+    @property
+    def k(self) -> int:
+        return len(self.s)
+
+
+@dataclass
+class Run:
+    """State of a fit that algorithms change; ``factors`` is always a complete iterate.
+
+    Parameters
+    ----------
+    entries : Entries
+    k : int
+        Rank.
+    alpha : float
+        Final ridge, in units of the normal matrices.
+    tol : float
+        Bound on the relative error ``residual`` at the observed entries.
+    tol_obj : float
+        Bound on the relative decrease of the objective over three iterations.
+    options : dict
+        What algorithms look up: "cg_steps", "homotopy", ...
+    """
+
+    entries: Entries
+    k: int
+    alpha: float
+    tol: float
+    tol_obj: float
+    rng: np.random.Generator
+    monitor: Monitor
+    factors: Factors
+    options: dict[str, Any] = field(default_factory=dict)
+    n_iter: int = 0
+    n_restarts: int = 0
+    work: float = 0.0
+    residual: float = math.nan
+    objective: float = math.nan
+    norm: float = 0.0  # sqrt of the weighted sum of squared values
+
+    def __post_init__(self) -> None:
+        side = self.entries.rows
+        squares = np.square(side.val, dtype=np.float64)
+        if side.weight is not None:
+            squares *= side.weight
+        self.norm = math.sqrt(float(squares.sum())) or 1.0
+
+    def update(
+        self, factors: Factors, rss: float, objective: float, **fields: float
+    ) -> None:
+        """Take an iterate, count and show it; raises `Stop` when a limit is reached."""
+        self.factors = factors
+        self.n_iter += 1
+        self.residual = math.sqrt(rss) / self.norm
+        self.objective = objective
+        status = self.monitor.update(
+            self.n_iter,
+            objective=objective,
+            residual=self.residual,
+            state=None,
+            **fields,
+        )
+        if status is not None:
+            raise Stop(status)
