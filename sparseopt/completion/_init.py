@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from scipy import linalg
+
+from sparseopt._core._arrays import as_matrix
 from sparseopt.completion._frames import orthonormalise, rotate
 from sparseopt.completion._kernels import aligned
 from sparseopt.completion._problem import Entries, padded
@@ -64,3 +68,47 @@ def _trimmed(entries: Entries) -> np.ndarray | None:
     if factors[1] is not None:
         values = values * factors[1][entries.rows.idx]
     return values.astype(entries.dtype)
+
+
+def random_start(
+    entries: Entries, k: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Random frames, and equal singular values that give the size of the entries."""
+    width = padded(k, entries.dtype)
+    frames = []
+    for size in entries.shape:
+        F = aligned((size, width), entries.dtype)
+        F[:, :k] = rng.standard_normal((size, k))
+        frames.append(orthonormalise(F, k)[0])
+    mean = float(np.mean(np.square(entries.rows.val, dtype=np.float64)))
+    size = np.sqrt(mean * np.prod(entries.shape, dtype=np.float64) / k)
+    return frames[0], np.full(k, size), frames[1]
+
+
+def given(
+    entries: Entries, k: int, pair: Any, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames of the product U V' of the caller's pair; missing columns are random."""
+    if len(pair) != 2:
+        raise ValueError(f"The 'init' pair must be (U, V). Got {len(pair)} elements.")
+    width = padded(k, entries.dtype)
+    frames = []
+    for name, F, size in zip("UV", pair, entries.shape, strict=True):
+        F = as_matrix(F, f"init {name}")
+        if len(F) != size or F.shape[1] > k:
+            raise ValueError(
+                f"The 'init' factor {name} must have shape ({size}, k) with k at most "
+                f"{k}. Got {F.shape}."
+            )
+        full = aligned((size, width), entries.dtype)
+        full[:, : F.shape[1]] = F
+        frames.append(full)
+    if pair[0].shape[1] != pair[1].shape[1]:
+        raise ValueError(
+            "The 'init' factors must have the same number of columns. "
+            f"Got {pair[0].shape[1]} and {pair[1].shape[1]}."
+        )
+    U, a, P = orthonormalise(frames[0], k)
+    V, b, Q = orthonormalise(frames[1], k)
+    W, s, Z = linalg.svd((a[:, None] * P.T) @ (Q * b))
+    return rotate(U, W), s, rotate(V, Z.T)

@@ -85,6 +85,13 @@ class Entries:
             self._chunks[key] = self.side(transposed).chunks(width, self.n_threads)
         return self._chunks[key]
 
+    def transpose(self) -> Entries:
+        """The entries of the transposed matrix, sharing all but the permutation."""
+        inverse = np.empty_like(self.perm)
+        inverse[self.perm] = np.arange(len(self.perm), dtype=self.perm.dtype)
+        n, m = self.shape
+        return Entries((m, n), self.cols, self.rows, inverse, self.n_threads)
+
     def with_values(self, values: np.ndarray, weight: Any = None) -> Entries:
         """The same places with other values and weights, both in row order."""
         rows = replace(self.rows, val=values, weight=weight)

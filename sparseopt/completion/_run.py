@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
+from sparseopt.completion._half_step import scaled
 from sparseopt.completion._problem import Entries
 
 
@@ -75,6 +76,9 @@ class Run:
     residual: float = math.nan
     objective: float = math.nan
     norm: float = 0.0  # sqrt of the weighted sum of squared values
+    solver: str = ""  # what gave the answer, in words
+    outliers: np.ndarray | None = None  # of the entries in row order
+    lazy: dict[str, Any] = field(default_factory=dict)  # for callbacks, made if asked
 
     def __post_init__(self) -> None:
         side = self.entries.rows
@@ -95,8 +99,30 @@ class Run:
             self.n_iter,
             objective=objective,
             residual=self.residual,
-            state=None,
+            state=self.lazy,
             **fields,
         )
         if status is not None:
             raise Stop(status)
+
+    def certify(self) -> float:
+        """Relative error of the factors at the observed entries, computed anew.
+
+        Entries marked as outliers do not count.
+        """
+        f, side = self.factors, self.entries.rows
+        left = scaled(f.U, f.s)
+        r = self.entries.residual(left, f.V)[0].astype(np.float64, copy=False)
+        if f.row_bias is not None:
+            r -= np.repeat(f.row_bias, np.diff(side.ptr))
+        if f.col_bias is not None:
+            r -= f.col_bias[side.idx]
+        r -= f.intercept
+        squares, values = r * r, np.square(side.val, dtype=np.float64)
+        weight = side.weight
+        if self.outliers is not None:
+            weight = ~self.outliers if weight is None else weight * ~self.outliers
+        if weight is not None:
+            squares, values = squares * weight, values * weight
+        total = float(values.sum())
+        return math.sqrt(float(squares.sum()) / total) if total > 0 else 0.0

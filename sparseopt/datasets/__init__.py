@@ -4,6 +4,7 @@ Nothing is ever downloaded: images come from the files inside scikit-image and
 scikit-learn, everything else from a random generator.
 """
 
+from sparseopt.datasets._completion import CompletionProblem, make_low_rank
 from sparseopt.datasets._ot import (
     OTProblem,
     make_assignment,
@@ -24,6 +25,7 @@ from sparseopt.datasets._regression import (
 )
 
 __all__ = [
+    "CompletionProblem",
     "OTBenchmarkProblem",
     "OTProblem",
     "RegressionProblem",
@@ -32,6 +34,7 @@ __all__ = [
     "make_digits_pair",
     "make_faces_pair",
     "make_grid_pair",
+    "make_low_rank",
     "make_piecewise_constant",
     "make_sparse_regression",
     "ot_benchmark_names",

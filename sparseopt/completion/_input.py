@@ -1,0 +1,246 @@
+"""Observed entries from what callers have: sparse, dense with NaN, data frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from sparseopt._core._arrays import as_floats, check_finite
+from sparseopt._core._params import describe
+from sparseopt.completion._orders import from_csr, from_triplets
+from sparseopt.completion._problem import Entries
+
+
+def as_entries(
+    X: Any,
+    *,
+    weights: Any = None,
+    dtype: Any = None,
+    shape: tuple[int, int] | None = None,
+    duplicates: str = "raise",
+    missing_values: float = np.nan,
+    n_threads: int = 1,
+) -> Entries:
+    """Entries of a sparse matrix, of a dense one with NaN, or of triplets.
+
+    Every stored number of a sparse matrix is an observation, explicit zeros too.
+    """
+    if isinstance(X, Entries):
+        return X
+    if isinstance(X, tuple):
+        return _from_tuple(X, shape, weights, dtype, duplicates, n_threads)
+    if shape is not None:
+        raise ValueError(
+            "The 'shape' parameter is for triplets (rows, cols, values) only. "
+            f"Got {shape!r} beside {describe(X)}."
+        )
+    if sparse.issparse(X):
+        return _from_sparse(X, weights, dtype, duplicates, n_threads)
+    return _from_dense(X, weights, dtype, missing_values, n_threads)
+
+
+def _from_tuple(
+    X: tuple, shape: Any, weights: Any, dtype: Any, duplicates: str, n_threads: int
+) -> Entries:
+    if len(X) != 3:
+        raise ValueError(
+            "The 'X' tuple must hold three arrays (rows, cols, values). "
+            f"Got {len(X)} elements."
+        )
+    rows, cols = (
+        _ids(ids, name) for ids, name in zip(X, ("rows", "cols"), strict=False)
+    )
+    values = _values(X[2], "values", dtype)
+    for name, ids in (("rows", rows), ("cols", cols)):
+        if len(ids) != len(values):
+            raise ValueError(
+                f"The {name!r} array must have the length of 'values', {len(values)}. "
+                f"Got {len(ids)}."
+            )
+    if shape is None:
+        shape = tuple(int(ids.max(initial=-1)) + 1 for ids in (rows, cols))
+    elif len(shape) != 2 or any(int(size) < 1 for size in shape):
+        raise ValueError(
+            f"The 'shape' parameter must be two positive ints. Got {shape!r}."
+        )
+    shape = (int(shape[0]), int(shape[1]))
+    _check_shape(shape)
+    weight = _weights_like(weights, values, "values")
+    return from_triplets(
+        rows, cols, values, shape, weight=weight, duplicates=duplicates,
+        n_threads=n_threads,
+    )  # fmt: skip
+
+
+def _from_sparse(
+    X: Any, weights: Any, dtype: Any, duplicates: str, n_threads: int
+) -> Entries:
+    if X.ndim != 2:
+        raise ValueError(
+            f"The 'X' array must have 2 dimensions. Got {X.ndim}, shape {X.shape}."
+        )
+    _check_shape(X.shape)
+    if X.format not in ("csr", "csc", "coo"):
+        X = X.tocoo()  # of formats without duplicates
+    values = _values(X.data, "X", dtype)
+    shape = (int(X.shape[0]), int(X.shape[1]))
+    weight = _sparse_weights(weights, X, values)
+    if X.format == "coo":
+        rows, cols = X.coords if hasattr(X, "coords") else (X.row, X.col)
+        return from_triplets(
+            _ids(rows, "rows"), _ids(cols, "cols"), values, shape, weight=weight,
+            duplicates=duplicates, n_threads=n_threads,
+        )  # fmt: skip
+    if X.format == "csr":
+        return from_csr(
+            X.indptr, X.indices, values, shape, weight=weight, duplicates=duplicates,
+            n_threads=n_threads,
+        )  # fmt: skip
+    return from_csr(
+        X.indptr, X.indices, values, shape[::-1], weight=weight, duplicates=duplicates,
+        n_threads=n_threads,
+    ).transpose()  # fmt: skip
+
+
+def _from_dense(
+    X: Any, weights: Any, dtype: Any, missing_values: float, n_threads: int
+) -> Entries:
+    if np.ma.isMaskedArray(X):
+        X = np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
+        missing_values = np.nan
+    array = as_floats(X, "X", ndim=2, dtype=dtype)
+    _check_shape(array.shape)
+    seen = observed(array, missing_values)
+    counts = seen.sum(axis=1)
+    if not counts.any():
+        raise ValueError(
+            "The 'X' array must have at least one observed entry. All of its "
+            f"{array.size} entries are missing ({missing_values!r})."
+        )
+    values = array[seen]
+    if not np.isfinite(values).all():
+        row, col = np.argwhere(seen & ~np.isfinite(array))[0]
+        raise ValueError(
+            "The 'X' array must be finite or NaN. "
+            f"Got {array[row, col]} at index ({row}, {col})."
+        )
+    weight = None
+    if weights is not None:
+        weights = as_floats(weights, "weights", ndim=2, dtype=values.dtype)
+        if weights.shape != array.shape:
+            raise ValueError(
+                f"The 'weights' array must have the shape of 'X', {array.shape}. "
+                f"Got {weights.shape}."
+            )
+        weight = _check_weights(weights[seen])
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    indices = np.nonzero(seen)[1].astype(np.int32)
+    return from_csr(
+        indptr, indices, values, array.shape, weight=weight, n_threads=n_threads
+    )
+
+
+def observed(X: np.ndarray, missing_values: float) -> np.ndarray:
+    """Where a dense array has a value."""
+    if np.isnan(missing_values):
+        return ~np.isnan(X)
+    if np.isnan(X).any():
+        row, col = np.argwhere(np.isnan(X))[0]
+        raise ValueError(
+            f"The 'X' array must not hold NaN where missing_values is "
+            f"{missing_values!r}. Got one at index ({row}, {col})."
+        )
+    return X != missing_values
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if 0 in shape:
+        raise ValueError(f"The 'X' array must not be empty. Got shape {shape}.")
+    if max(shape) >= 2**31:
+        raise ValueError(
+            "The 'X' array must have fewer than 2**31 rows and columns. "
+            f"Got shape {shape}."
+        )
+
+
+def _ids(ids: Any, name: str) -> np.ndarray:
+    ids = np.asarray(ids)
+    if ids.dtype.kind not in "iu":
+        raise TypeError(
+            f"The {name!r} array must hold integers. Got dtype {ids.dtype}; "
+            "sparseopt.datasets.encode_ids makes codes of other labels."
+        )
+    if ids.ndim != 1:
+        raise ValueError(
+            f"The {name!r} array must have 1 dimension. Got shape {ids.shape}."
+        )
+    if ids.dtype == np.uint64 and ids.max(initial=0) >= 2**63:
+        raise ValueError(f"The {name!r} array must be below 2**63. Got {ids.max()}.")
+    # kernels know two types
+    wanted = np.int32 if ids.dtype.itemsize < 8 and ids.dtype != np.uint32 else np.int64
+    return np.ascontiguousarray(ids, dtype=wanted)
+
+
+def _values(values: Any, name: str, dtype: Any) -> np.ndarray:
+    values = as_floats(values, name, ndim=1, dtype=dtype, order="C")
+    if not len(values):
+        raise ValueError(
+            f"The {name!r} array must have at least one observed entry. Got none."
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(values.sum(dtype=np.float64))
+    if not finite:
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise ValueError(
+                f"The {name!r} array must be finite. Got {len(bad)} stored values that "
+                f"are not, the first is {values[bad[0]]} at position {bad[0]}."
+            )
+    return values
+
+
+def _weights_like(weights: Any, values: np.ndarray, name: str) -> np.ndarray | None:
+    if weights is None:
+        return None
+    weights = as_floats(weights, "weights", ndim=1, dtype=values.dtype, order="C")
+    if len(weights) != len(values):
+        raise ValueError(
+            f"The 'weights' array must have the length of {name!r}, {len(values)}. "
+            f"Got {len(weights)}."
+        )
+    return _check_weights(weights)
+
+
+def _sparse_weights(weights: Any, X: Any, values: np.ndarray) -> np.ndarray | None:
+    """Weights of stored entries: one-dimensional, or sparse with X's own structure."""
+    if not sparse.issparse(weights):
+        return _weights_like(weights, values, "X.data")
+    same = weights.shape == X.shape and weights.nnz == X.nnz
+    if same:
+        weights = weights.asformat(X.format)
+        names = ("indptr", "indices") if X.format != "coo" else ("row", "col")
+        same = all(
+            np.array_equal(getattr(weights, name), getattr(X, name)) for name in names
+        )
+    if not same:
+        raise ValueError(
+            "The 'weights' matrix must store the same entries as 'X', in the same "
+            f"order. Got shape {weights.shape} with {weights.nnz} entries for "
+            f"{X.shape} with {X.nnz}."
+        )
+    return _weights_like(weights.data, values, "X.data")
+
+
+def _check_weights(weights: np.ndarray) -> np.ndarray:
+    check_finite(weights, "weights")
+    lowest = int(weights.argmin())
+    if weights[lowest] < 0:
+        raise ValueError(
+            "The 'weights' array must not be negative. "
+            f"Got {weights[lowest]} at position {lowest}."
+        )
+    if not weights.any():
+        raise ValueError("The 'weights' array must not be zero everywhere.")
+    return weights
