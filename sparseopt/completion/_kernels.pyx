@@ -51,7 +51,7 @@ def cg_rows(const int64_t[::1] ptr, const int32_t[::1] idx, const real[::1] x,
             int n_threads):
     """A few conjugate-gradient steps for each row, see ``_rows.h``."""
     cdef int64_t kp = V.shape[1], c
-    cdef real[:, ::1] work = workspace(n_threads, SO_CG_WORK(kp), x)
+    cdef real[:, ::1] work = workspace(n_threads, SO_CG_WORK(kp, SO_LINE // sizeof(real)), x)
     cdef const real* xp = pointer(x)
     cdef const real* wp = pointer(w)
     cdef const double* sp = NULL

@@ -1,6 +1,7 @@
 import numpy as np
 
 def count(ids: np.ndarray, n: int, ptr: np.ndarray) -> int: ...
+def is_ascending(ids: np.ndarray) -> bool: ...
 def scatter(
     ids: np.ndarray,
     others: np.ndarray,
@@ -8,7 +9,7 @@ def scatter(
     head: np.ndarray,
     idx: np.ndarray,
     val: np.ndarray,
-    perm: np.ndarray | None,
+    source: np.ndarray,
 ) -> None: ...
 def transpose(
     ptr: np.ndarray,
@@ -17,7 +18,11 @@ def transpose(
     head: np.ndarray,
     tidx: np.ndarray,
     tval: np.ndarray,
-    perm: np.ndarray | None,
+    source: np.ndarray,
+    target: np.ndarray,
 ) -> None: ...
-def first_duplicate(ptr: np.ndarray, idx: np.ndarray) -> int: ...
+def count_duplicates(ptr: np.ndarray, idx: np.ndarray) -> tuple[int, int]: ...
+def runs(
+    ptr: np.ndarray, idx: np.ndarray, starts: np.ndarray, ptr_out: np.ndarray
+) -> None: ...
 def is_sorted(ptr: np.ndarray, idx: np.ndarray) -> bool: ...

@@ -17,10 +17,15 @@
 #include <stdint.h>
 
 #define SO_LINE 64 /* bytes of a vector */
-#define SO_KEEP 512 /* entries of a row whose tiles are kept between steps, at most */
+#define SO_KEEP 393216 /* bytes of gathered tiles of a row that are kept between steps */
 
-/* Numbers of type T of workspace that `cg` needs for factors of width kp. */
-#define SO_CG_WORK(kp) ((int64_t)(SO_KEEP + 5) * (kp))
+/* Entries whose tiles fit, at least one tile. */
+#define SO_KEPT(kp, lanes)                                                                     \
+    ((int64_t)(lanes) * ((kp) * SO_LINE < SO_KEEP ? SO_KEEP / ((kp) * SO_LINE) : 1))
+
+/* Numbers of workspace that `cg` needs for factors of width kp, of a type that has so many lanes
+ * in a vector. */
+#define SO_CG_WORK(kp, lanes) ((SO_KEPT(kp, lanes) + 5) * (kp))
 
 /* A few conjugate-gradient steps for each row, from the current a_i:
  *     min_a 1/2 sum_e w_e (x_e - a.V_j)^2 + 1/2 s_i sum_l d_l a_l^2

@@ -2,7 +2,7 @@
 from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "_rows.h" nogil:
-    int64_t SO_CG_WORK(int64_t kp)
+    int64_t SO_CG_WORK(int64_t kp, int64_t lanes)
     const int SO_LINE
     ctypedef struct so_mc_table:
         const char* name

@@ -38,8 +38,11 @@ NAME(gather)(int64_t e0, int64_t e1, const int32_t *idx, const T *V, int64_t kp,
     int n = e1 - e0 < LANES ? (int)(e1 - e0) : LANES;
     for (int e = 0; e < n; e++) {
         /* rows of the next tile: the cost of a gather from beyond L2 is latency */
-        if (e0 + e + LANES < e1)
-            __builtin_prefetch(V + kp * (int64_t)idx[e0 + e + LANES]);
+        if (e0 + e + LANES < e1) {
+            const T *next = V + kp * (int64_t)idx[e0 + e + LANES];
+            for (int v = 0; v < nv; v++)
+                __builtin_prefetch(next + v * LANES);
+        }
         const T *from = V + kp * (int64_t)idx[e0 + e];
         for (int v = 0; v < nv; v++)
             NAME(store)(tile + e * kp + v * LANES, NAME(load)(from + v * LANES));
@@ -145,7 +148,7 @@ static inline __attribute__((always_inline)) void NAME(cg_width)(SO_CG_ARGS(T), 
         if (e0 == e1)
             continue;
         T *a = A + kp * i, s = scale ? (T)scale[i] : (T)1;
-        int keep = e1 - e0 <= SO_KEEP;
+        int keep = e1 - e0 <= SO_KEPT(kp, LANES);
         double weight, rz = 0.0;
         rss[i] = NAME(first_residual)(e0, e1, idx, x, w, V, kp, nv, a, d, s, r, tiles, keep,
                                       &weight);
