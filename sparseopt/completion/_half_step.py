@@ -44,12 +44,13 @@ class HalfSteps:
         curvature: np.ndarray | None = None,
         held: np.ndarray | None = None,
         scale: np.ndarray | None = None,
+        base: np.ndarray | None = None,
         tol: float = 0.0,
     ) -> float:
         """A few conjugate-gradient steps for each row of ``unknown``, in place.
 
         Row i minimises
-        ``1/2 sum_e w_e (x_e - a.f_e)^2 + 1/2 scale_i sum_l ridge_l a_l^2``
+        ``1/2 sum_e w_e (x_e - a.f_e)^2 + 1/2 sum_l (scale_i ridge_l + base_l) a_l^2``
         from what it holds; rows without entries are left as they are.
 
         Parameters
@@ -66,6 +67,8 @@ class HalfSteps:
         held : ndarray of shape (k,) of bool, optional
             Coordinates of ``unknown`` that keep their value.
         scale : ndarray of shape (m,), optional
+        base : ndarray of shape (k,), optional
+            Ridge that ``scale`` does not multiply.
 
         Returns
         -------
@@ -94,6 +97,7 @@ class HalfSteps:
             self._drop[transposed],
             e.chunks(transposed, self.width),
             e.n_threads,
+            None if base is None else self._pad(base),
         )
         self.work += steps + 0.5
         return math.fsum(self._rss[transposed])

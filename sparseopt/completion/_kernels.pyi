@@ -26,6 +26,7 @@ def cg_rows(
     drop: np.ndarray,
     chunks: np.ndarray,
     n_threads: int,
+    base: np.ndarray | None = None,
 ) -> None: ...
 def product_rows(
     ptr: np.ndarray,

@@ -48,12 +48,13 @@ def cg_rows(const int64_t[::1] ptr, const int32_t[::1] idx, const real[::1] x,
             const real[::1] w, const real[:, ::1] V, real[:, ::1] A, const real[::1] d,
             const real[::1] g, const real[::1] mask, const double[::1] scale, int steps,
             double tol, double[::1] rss, double[::1] drop, const int64_t[:, ::1] chunks,
-            int n_threads):
+            int n_threads, const real[::1] base=None):
     """A few conjugate-gradient steps for each row, see ``_rows.h``."""
     cdef int64_t kp = V.shape[1], c
     cdef real[:, ::1] work = workspace(n_threads, SO_CG_WORK(kp, SO_LINE // sizeof(real)), x)
     cdef const real* xp = pointer(x)
     cdef const real* wp = pointer(w)
+    cdef const real* bp = pointer(base)
     cdef const double* sp = NULL
     if scale is not None:
         sp = &scale[0]
@@ -65,12 +66,12 @@ def cg_rows(const int64_t[::1] ptr, const int32_t[::1] idx, const real[::1] x,
                     num_threads=n_threads):
         if real is double:
             T.cg_d(chunks[c, 0], chunks[c, 1], &ptr[0], &idx[0], xp, wp, &V[0, 0], kp,
-                   &A[0, 0], &d[0], &g[0], &mask[0], sp, steps, tol, &rss[0], &drop[0],
-                   &work[threadid(), 0])
+                   &A[0, 0], &d[0], &g[0], &mask[0], sp, bp, steps, tol, &rss[0],
+                   &drop[0], &work[threadid(), 0])
         else:
             T.cg_s(chunks[c, 0], chunks[c, 1], &ptr[0], &idx[0], xp, wp, &V[0, 0], kp,
-                   &A[0, 0], &d[0], &g[0], &mask[0], sp, steps, tol, &rss[0], &drop[0],
-                   &work[threadid(), 0])
+                   &A[0, 0], &d[0], &g[0], &mask[0], sp, bp, steps, tol, &rss[0],
+                   &drop[0], &work[threadid(), 0])
 
 
 def product_rows(const int64_t[::1] ptr, const int32_t[::1] idx, const real[::1] x,

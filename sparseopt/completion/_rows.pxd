@@ -8,12 +8,12 @@ cdef extern from "_rows.h" nogil:
         const char* name
         void (*cg_d)(int64_t, int64_t, const int64_t*, const int32_t*, const double*,
                      const double*, const double*, int64_t, double*, const double*,
-                     const double*, const double*, const double*, int, double, double*,
-                     double*, double*) noexcept nogil
+                     const double*, const double*, const double*, const double*, int, double,
+                     double*, double*, double*) noexcept nogil
         void (*cg_s)(int64_t, int64_t, const int64_t*, const int32_t*, const float*,
                      const float*, const float*, int64_t, float*, const float*,
-                     const float*, const float*, const double*, int, double, double*,
-                     double*, float*) noexcept nogil
+                     const float*, const float*, const double*, const float*, int, double,
+                     double*, double*, float*) noexcept nogil
         void (*product_d)(int64_t, int64_t, const int64_t*, const int32_t*, const double*,
                           const double*, const double*, int64_t, const double*, double*,
                           double*, int64_t, double*, double*) noexcept nogil

@@ -93,16 +93,15 @@ static inline __attribute__((always_inline)) VEC NAME(tile_load)(int64_t e0, int
     return v;
 }
 
-/* r = G'W(x - G a) - s d a, and the weighted sum of squared residuals; keeps tiles if told. */
+/* r = G'W(x - G a) - d a, and the weighted sum of squared residuals; keeps tiles if told. */
 static inline __attribute__((always_inline)) double
 NAME(first_residual)(int64_t e0, int64_t e1, const int32_t *idx, const T *x, const T *w,
-                     const T *V, int64_t kp, int nv, const T *a, const T *d, T s, T *r, T *tiles,
+                     const T *V, int64_t kp, int nv, const T *a, const T *d, T *r, T *tiles,
                      int keep, double *weight)
 {
     VEC rss = {0}, sw = {0};
     for (int v = 0; v < nv; v++)
-        NAME(store)(r + v * LANES,
-                    -s * NAME(load)(d + v * LANES) * NAME(load)(a + v * LANES));
+        NAME(store)(r + v * LANES, -NAME(load)(d + v * LANES) * NAME(load)(a + v * LANES));
     for (int64_t e = e0; e < e1; e += LANES) {
         T *tile = keep ? tiles + (e - e0) * kp : tiles;
         NAME(gather)(e, e1, idx, V, kp, nv, tile);
@@ -141,7 +140,8 @@ NAME(curvature)(int64_t e0, int64_t e1, const int32_t *idx, const T *w, const T 
 
 static inline __attribute__((always_inline)) void NAME(cg_width)(SO_CG_ARGS(T), const int nv)
 {
-    T *r = work, *p = r + kp, *q = p + kp, *pre = q + kp, *z = pre + kp, *tiles = z + kp;
+    T *r = work, *p = r + kp, *q = p + kp, *pre = q + kp, *z = pre + kp, *sd = z + kp,
+      *tiles = sd + kp;
     for (int64_t i = i0; i < i1; i++) {
         int64_t e0 = ptr[i], e1 = ptr[i + 1];
         rss[i] = drop[i] = 0.0;
@@ -150,11 +150,13 @@ static inline __attribute__((always_inline)) void NAME(cg_width)(SO_CG_ARGS(T), 
         T *a = A + kp * i, s = scale ? (T)scale[i] : (T)1;
         int keep = e1 - e0 <= SO_KEPT(kp, LANES);
         double weight, rz = 0.0;
-        rss[i] = NAME(first_residual)(e0, e1, idx, x, w, V, kp, nv, a, d, s, r, tiles, keep,
+        for (int l = 0; l < nv * LANES; l++)
+            sd[l] = s * d[l] + (base ? base[l] : 0);
+        rss[i] = NAME(first_residual)(e0, e1, idx, x, w, V, kp, nv, a, sd, r, tiles, keep,
                                       &weight);
         T c = (T)weight;
         for (int l = 0; l < nv * LANES; l++) {
-            T h = c * g[l] + s * d[l];
+            T h = c * g[l] + sd[l];
             /* neither data nor ridge: nothing to solve for, any scale will do */
             pre[l] = h > 0 ? mask[l] / h : mask[l];
             p[l] = pre[l] * r[l];
@@ -169,14 +171,14 @@ static inline __attribute__((always_inline)) void NAME(cg_width)(SO_CG_ARGS(T), 
             if (!last)
                 memset(q, 0, (size_t)kp * sizeof(T));
             pq = NAME(curvature)(e0, e1, idx, w, V, kp, nv, p, last ? NULL : q, tiles, keep);
-            VEC sd = {0};
+            VEC pd = {0};
             for (int v = 0; v < nv; v++) {
-                VEC pv = NAME(load)(p + v * LANES), dp = s * NAME(load)(d + v * LANES) * pv;
-                sd += dp * pv;
+                VEC pv = NAME(load)(p + v * LANES), dp = NAME(load)(sd + v * LANES) * pv;
+                pd += dp * pv;
                 if (!last)
                     NAME(store)(q + v * LANES, NAME(load)(q + v * LANES) + dp);
             }
-            pq += NAME(sum)(sd);
+            pq += NAME(sum)(pd);
             if (!(pq > 0.0))
                 break;
             double alpha = rz / pq;
@@ -207,8 +209,8 @@ static inline __attribute__((always_inline)) void NAME(cg_width)(SO_CG_ARGS(T), 
 
 #define SO_CASE(n)                                                                             \
     case n:                                                                                    \
-        NAME(cg_width)(i0, i1, ptr, idx, x, w, V, kp, A, d, g, mask, scale, steps, tol, rss,   \
-                       drop, work, n);                                                         \
+        NAME(cg_width)(i0, i1, ptr, idx, x, w, V, kp, A, d, g, mask, scale, base, steps, tol,  \
+                       rss, drop, work, n);                                                         \
         break;
 
 static void NAME(cg)(SO_CG_ARGS(T))
@@ -223,8 +225,8 @@ static void NAME(cg)(SO_CG_ARGS(T))
         SO_CASE(7)
         SO_CASE(8)
     default:
-        NAME(cg_width)(i0, i1, ptr, idx, x, w, V, kp, A, d, g, mask, scale, steps, tol, rss,
-                       drop, work, (int)(kp / LANES));
+        NAME(cg_width)(i0, i1, ptr, idx, x, w, V, kp, A, d, g, mask, scale, base, steps, tol,
+                       rss, drop, work, (int)(kp / LANES));
     }
 }
 #undef SO_CASE

@@ -79,6 +79,7 @@ class Run:
     solver: str = ""  # what gave the answer, in words
     outliers: np.ndarray | None = None  # of the entries in row order
     lazy: dict[str, Any] = field(default_factory=dict)  # for callbacks, made if asked
+    validation: list[float] = field(default_factory=list)  # RMSE where held out
 
     def __post_init__(self) -> None:
         side = self.entries.rows

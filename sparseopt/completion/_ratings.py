@@ -1,0 +1,241 @@
+"""Alternating least squares for ratings: unbalanced factors, biases, ridge by count."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sparseopt._core._status import Status
+from sparseopt.completion import _biases
+from sparseopt.completion._biases import Ridges, has
+from sparseopt.completion._folds import safe_split, subset
+from sparseopt.completion._half_step import HalfSteps
+from sparseopt.completion._kernels import aligned
+from sparseopt.completion._problem import Entries, padded
+from sparseopt.completion._run import Factors, Run
+
+REGS = ("frobenius", "count")
+_WINDOW, _PATIENCE = 3, 5
+_CG_STEPS = 2
+_BIAS_REG = 5.0
+
+
+def solve_ratings(run: Run) -> Status:
+    """Minimise the squared errors of ``mu + b_i + c_j + L_i.R_j`` with its ridges.
+
+    ``1/2 sum w (x - mu - b_i - c_j - L_i.R_j)^2 + alpha/2 (sum_i s_i ||L_i||^2 +
+    sum_j s_j ||R_j||^2) + bias_reg/2 (sum_i b_i^2 + sum_j c_j^2)`` with s = 1 (reg
+    "frobenius") or the number of entries of the row or column ("count"). ``mu`` is the
+    mean; everything else is solved for together. Each half-step lowers the objective.
+
+    The factors of the run are left as ``U = L``, ``s = 1``, ``V = R``: a ridge by count
+    tells L D and R / D apart. They are the start too, unless their ``s`` is zero.
+
+    Options: "biases", "reg", "bias_reg" (a number, or one for rows and one for
+    columns), "cg_steps", "validation_fraction".
+    """
+    run.solver = "als-ratings"
+    fraction = run.options.get("validation_fraction") or 0.0
+    entries, held_out = run.entries, None
+    if fraction > 0:
+        keep = safe_split(entries, fraction, run.rng)
+        held_out = subset(entries, ~keep)
+        entries = subset(entries, keep)
+    fit = Fit.start(run, entries)
+    best = _Best(held_out, fit.intercept)
+    objectives: deque[float] = deque(maxlen=_WINDOW + 1)
+    try:
+        while True:
+            rss = fit.sweep()
+            objectives.append(0.5 * (rss + sum(fit.penalty)))
+            run.work = fit.steps.work
+            factors = fit.factors()
+            stop = best.offer(fit, factors)
+            run.validation = best.history
+            run.update(factors, rss, objectives[-1], ridge=run.alpha)
+            if stop or run.residual <= run.tol or _levelled(objectives, run.tol_obj):
+                return Status.CONVERGED
+    finally:
+        if best.factors is not None:
+            run.factors = best.factors
+
+
+def _levelled(objectives: deque[float], tol: float) -> bool:
+    """Whether the objective fell by less than ``tol`` of itself over the last sweeps."""
+    if len(objectives) <= _WINDOW:
+        return False
+    return objectives[0] - objectives[-1] <= tol * abs(objectives[-1])
+
+
+class _Best:
+    """Early stopping: the iterate of the lowest error at held-out entries."""
+
+    def __init__(self, held_out: Entries | None, intercept: float) -> None:
+        self.history: list[float] = []
+        self.factors: Factors | None = None
+        self._at = 0
+        self._entries = None if held_out is None else shifted(held_out, intercept)
+
+    def offer(self, fit: Fit, factors: Factors) -> bool:
+        """Take note of an iterate; true when there has been no better one for long."""
+        if self._entries is None:
+            return False
+        rmse = error(self._entries, fit.L, fit.R)
+        self.history.append(rmse)
+        if not rmse >= min(self.history[:-1], default=math.inf):
+            self.factors, self._at = factors, len(self.history)
+        return len(self.history) - self._at >= _PATIENCE
+
+
+def error(entries: Entries, L: np.ndarray, R: np.ndarray) -> float:
+    """Root mean squared error at the entries, weighted."""
+    total = _biases.counts(entries, False).sum()
+    return math.sqrt(entries.residual(L, R)[1] / total) if total > 0 else math.nan
+
+
+def shifted(entries: Entries, intercept: float) -> Entries:
+    """The same entries with ``intercept`` subtracted from their values."""
+    if intercept == 0.0:
+        return entries
+    shift = entries.dtype.type(intercept)
+    rows, cols = (
+        replace(side, val=side.val - shift) for side in (entries.rows, entries.cols)
+    )
+    return replace(entries, rows=rows, cols=cols)
+
+
+def make_ridges(entries: Entries, k: int, alpha: float, options: Any) -> Ridges:
+    """Ridges from the options of a run."""
+    biases, reg = options.get("biases"), options.get("reg", "frobenius")
+    lam = options.get("bias_reg")
+    lam = _BIAS_REG if lam is None else lam
+    pair = (float(lam),) * 2 if np.isscalar(lam) else (float(lam[0]), float(lam[1]))
+    power = {"frobenius": 0.0, "count": 1.0}.get(reg, reg)
+    scales: Any = (None, None)
+    if power:
+        scales = tuple(_biases.counts(entries, t) ** power for t in (False, True))
+    return Ridges(k, alpha, pair, biases, scales)
+
+
+class Fit:
+    """Factors with their bias columns, and what half-steps on them need.
+
+    Parameters
+    ----------
+    entries : Entries
+        With ``intercept`` subtracted.
+    ridges : Ridges
+    L, R : ndarray
+        Changed in place.
+    """
+
+    def __init__(
+        self,
+        entries: Entries,
+        ridges: Ridges,
+        L: np.ndarray,
+        R: np.ndarray,
+        intercept: float = 0.0,
+        cg_steps: int = _CG_STEPS,
+    ) -> None:
+        self.steps = HalfSteps(entries, ridges.width)
+        self.ridges, self.L, self.R = ridges, L, R
+        self.intercept, self.cg_steps = intercept, cg_steps
+        self.penalty, self.curvature = [0.0, 0.0], [np.ones(0), np.ones(0)]
+        # what sums of squares are weighted with: entries, scale of the ridge, one
+        self.columns = []
+        for transposed in (False, True):
+            n, scale = _biases.counts(entries, transposed), ridges.scales[transposed]
+            one = np.ones(len(n))
+            columns = [n, one if scale is None else scale, one]
+            self.columns.append(np.stack(columns, axis=1))
+            self._measure(transposed)
+
+    @classmethod
+    def start(cls, run: Run, entries: Entries) -> Fit:
+        """From the factors of the run, or small random ones beside shrunken means."""
+        ridges = make_ridges(entries, run.k, run.alpha, run.options)
+        given = run.factors if np.any(run.factors.s) else None
+        intercept = 0.0
+        if given is not None:
+            intercept = given.intercept
+        elif ridges.biases is not None:
+            intercept = _biases.mean(entries)
+        entries = shifted(entries, intercept)
+        L, R = _biases.blank(entries, ridges)
+        if given is not None:
+            _given_start(given, ridges, L, R)
+        else:
+            _random_start(entries, ridges, R, run.rng)
+            if ridges.biases is not None:
+                b, c = _biases.shrunken_means(entries, ridges.biases, ridges.bias)
+                L[:, run.k], R[:, run.k + 1] = b, c
+        steps = run.options.get("cg_steps", "auto")
+        steps = _CG_STEPS if steps == "auto" else int(steps)
+        return cls(entries, ridges, L, R, intercept, steps)
+
+    def sweep(self) -> float:
+        """Rows, then columns; returns the weighted sum of squared errors after it."""
+        self.half_step(False)
+        return self.half_step(True)
+
+    def half_step(self, transposed: bool) -> float:
+        """One side refitted; returns the sum of squared errors after it."""
+        fixed, unknown = (self.L, self.R) if transposed else (self.R, self.L)
+        rss = self.steps.cg(
+            transposed,
+            fixed,
+            unknown,
+            steps=self.cg_steps,
+            curvature=self.curvature[not transposed],
+            **self.ridges.arguments(transposed),
+        )
+        before = self.penalty[transposed]
+        self._measure(transposed)
+        # the drop is that of errors and ridge together
+        after = rss + before - self.penalty[transposed] - self.steps.drop(transposed)
+        return max(0.0, after)
+
+    def _measure(self, transposed: bool) -> None:
+        """Sums of squares over a side's factor: its ridge term and its curvature."""
+        F = self.R if transposed else self.L
+        squares = (F * F).astype(np.float64, copy=False).T @ self.columns[transposed]
+        self.penalty[transposed] = self.ridges.value(transposed, squares)
+        total = max(1.0, self.columns[transposed][:, 0].sum())
+        self.curvature[transposed] = squares[: self.ridges.width, 0] / total
+
+    def factors(self) -> Factors:
+        """A copy without the bias columns."""
+        k, biases = self.ridges.k, self.ridges.biases
+        out = []
+        for F in (self.L, self.R):
+            U = aligned((len(F), padded(k, F.dtype)), F.dtype)
+            U[:, :k] = F[:, :k]
+            out.append(U)
+        row = self.L[:, k].copy() if has(biases, False) else None
+        col = self.R[:, k + 1].copy() if has(biases, True) else None
+        return Factors(out[0], np.ones(k), out[1], row, col, self.intercept)
+
+
+def _random_start(
+    entries: Entries, ridges: Ridges, R: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Gaussian column factors of unit mean row norm; columns without entries are zero."""
+    k = ridges.k
+    R[:, :k] = rng.standard_normal((len(R), k), dtype=np.float64) / math.sqrt(k)
+    R[_biases.counts(entries, True) == 0, :k] = 0
+
+
+def _given_start(given: Factors, ridges: Ridges, L: np.ndarray, R: np.ndarray) -> None:
+    k = min(ridges.k, given.k)
+    root = np.sqrt(given.s[:k])
+    L[:, :k] = given.U[:, :k] * root
+    R[:, :k] = given.V[:, :k] * root
+    if has(ridges.biases, False) and given.row_bias is not None:
+        L[:, ridges.k] = given.row_bias
+    if has(ridges.biases, True) and given.col_bias is not None:
+        R[:, ridges.k + 1] = given.col_bias
