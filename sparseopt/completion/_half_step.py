@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from sparseopt.completion._exact_rows import exact_half_step, nonnegative_half_step
 from sparseopt.completion._kernels import aligned, cg_rows
 from sparseopt.completion._problem import Entries, padded
 
@@ -23,6 +24,8 @@ class HalfSteps:
     ----------
     work : float
         Products with all entries so far, each of ``2 n_entries k`` operations.
+    n_fallback : int
+        Rows that `exact` had to give a ridge of their own, or solve by another method.
     """
 
     def __init__(self, entries: Entries, k: int) -> None:
@@ -30,8 +33,9 @@ class HalfSteps:
         self.k = k
         self.width = padded(k, entries.dtype)
         self.work = 0.0
-        self._rss = tuple(np.zeros(n) for n in entries.shape)
-        self._drop = tuple(np.zeros(n) for n in entries.shape)
+        self.n_fallback = 0
+        self.rss = tuple(np.zeros(n) for n in entries.shape)
+        self.dropped = tuple(np.zeros(n) for n in entries.shape)
 
     def cg(
         self,
@@ -87,26 +91,65 @@ class HalfSteps:
             side.weight,
             fixed,
             unknown,
-            self._pad(ridge),
-            self._pad(curvature),
-            self._pad(free),
+            self.pad(ridge),
+            self.pad(curvature),
+            self.pad(free),
             scale,
             steps,
             tol,
-            self._rss[transposed],
-            self._drop[transposed],
+            self.rss[transposed],
+            self.dropped[transposed],
             e.chunks(transposed, self.width),
             e.n_threads,
             None if base is None else self._pad(base),
         )
         self.work += steps + 0.5
-        return math.fsum(self._rss[transposed])
+        return math.fsum(self.rss[transposed])
+
+    def exact(
+        self,
+        transposed: bool,
+        fixed: np.ndarray,
+        unknown: np.ndarray,
+        ridge: np.ndarray,
+        *,
+        held: np.ndarray | None = None,
+        scale: np.ndarray | None = None,
+    ) -> float:
+        """The minimiser for each row of ``unknown``, in place; arguments as in `cg`.
+
+        Rows with fewer entries than unknowns and no ridge get the solution of least
+        norm. ``n_fallback`` counts rows that Cholesky could not solve as they are.
+        """
+        return exact_half_step(self, transposed, fixed, unknown, ridge, held, scale)
+
+    def nonnegative(
+        self,
+        transposed: bool,
+        fixed: np.ndarray,
+        unknown: np.ndarray,
+        ridge: np.ndarray,
+        *,
+        sweeps: int,
+        held: np.ndarray | None = None,
+        scale: np.ndarray | None = None,
+        tol: float = 0.0,
+    ) -> float:
+        """Sweeps of coordinate descent towards the minimiser that is nowhere negative.
+
+        In place, from what ``unknown`` holds with its negative numbers set to zero;
+        other arguments as in `cg`. A row is done when no coordinate moved by more than
+        ``tol`` times the largest.
+        """
+        return nonnegative_half_step(
+            self, transposed, fixed, unknown, ridge, sweeps, held, scale, tol
+        )
 
     def drop(self, transposed: bool) -> float:
         """Twice what the last half-step took off the objective."""
-        return math.fsum(self._drop[transposed])
+        return math.fsum(self.dropped[transposed])
 
-    def _pad(self, v: np.ndarray) -> np.ndarray:
+    def pad(self, v: np.ndarray) -> np.ndarray:
         out = np.zeros(self.width, self.entries.dtype)
         out[: self.k] = v
         return out

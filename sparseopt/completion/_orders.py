@@ -61,8 +61,9 @@ def from_triplets(
     """
     _check_mode(duplicates)
     m = shape[0]
-    if rows.dtype != cols.dtype:
-        rows, cols = rows.astype(np.int64), cols.astype(np.int64)
+    ids = rows.dtype if rows.dtype == cols.dtype else np.int64
+    rows, cols = np.ascontiguousarray(rows, ids), np.ascontiguousarray(cols, ids)
+    values = np.ascontiguousarray(values)
     ptr = _starts(rows, m, "rows")
     if _layout.is_ascending(rows):
         return from_csr(
