@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from scipy import linalg, sparse
 from scipy.sparse.linalg import svds
 
@@ -115,6 +115,8 @@ def cross_validate(
         Folds at the same time; does not change the scores.
     """
     fold = folds(entries.n_entries, cv, np.random.default_rng(seed))
+    n_threads = max(1, entries.n_threads // min(cv, effective_n_jobs(n_jobs)))
+    entries = replace(entries, n_threads=n_threads, _chunks={})
     options = dict(options or {})
     jobs = (
         delayed(_one_fold)(
@@ -255,3 +257,16 @@ def largest_alpha(entries: Entries, options: dict[str, Any]) -> float:
         return float(np.linalg.norm(values))
     start = np.random.default_rng(0).standard_normal(min(A.shape))
     return float(svds(A, k=1, v0=start, return_singular_vectors=False)[0])
+
+
+def default_alphas(
+    entries: Entries, options: dict[str, Any], n_alphas: int = 8, eps: float = 0.25
+) -> np.ndarray:
+    """Ridges from just below `largest_alpha` to ``eps`` of it, falling by equal ratios.
+
+    Noise alone makes the largest: what fits best is a part of it that depends little
+    on the data.
+    """
+    return (
+        0.8 * largest_alpha(entries, options) * np.geomspace(1.0, eps / 0.8, n_alphas)
+    )
