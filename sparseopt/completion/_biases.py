@@ -1,8 +1,8 @@
 """Means of rows and columns as further columns of the factors.
 
 With biases, factor rows are ``[a_i, b_i, 1]`` and ``[v_j, 1, c_j]``: their product is
-``a_i.v_j + b_i + c_j``, and a half-step solves for a row and its bias together while the
-constant column is held.
+``a_i.v_j + b_i + c_j``, and a half-step solves for a row and its bias together while
+the constant column is held.
 """
 
 from __future__ import annotations

