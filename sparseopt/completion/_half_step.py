@@ -101,7 +101,7 @@ class HalfSteps:
             self.dropped[transposed],
             e.chunks(transposed, self.width),
             e.n_threads,
-            None if base is None else self._pad(base),
+            None if base is None else self.pad(base),
         )
         self.work += steps + 0.5
         return math.fsum(self.rss[transposed])

@@ -59,6 +59,12 @@ def _from_tuple(
                 f"The {name!r} array must have the length of 'values', {len(values)}. "
                 f"Got {len(ids)}."
             )
+    for name, ids in (("rows", rows), ("cols", cols)):
+        if ids.min(initial=0) < 0:
+            raise ValueError(
+                f"The {name!r} array must not be negative. Got {ids.min()} at position "
+                f"{ids.argmin()}."
+            )
     if shape is None:
         shape = tuple(int(ids.max(initial=-1)) + 1 for ids in (rows, cols))
     elif len(shape) != 2 or any(int(size) < 1 for size in shape):
@@ -184,11 +190,11 @@ def _ids(ids: Any, name: str) -> np.ndarray:
 
 
 def _values(values: Any, name: str, dtype: Any) -> np.ndarray:
-    values = as_floats(values, name, ndim=1, dtype=dtype, order="C")
-    if not len(values):
+    if np.shape(values) == (0,):
         raise ValueError(
             f"The {name!r} array must have at least one observed entry. Got none."
         )
+    values = as_floats(values, name, ndim=1, dtype=dtype, order="C")
     with np.errstate(over="ignore", invalid="ignore"):
         finite = np.isfinite(values.sum(dtype=np.float64))
     if not finite:
@@ -244,3 +250,29 @@ def _check_weights(weights: np.ndarray) -> np.ndarray:
     if not weights.any():
         raise ValueError("The 'weights' array must not be zero everywhere.")
     return weights
+
+
+def as_pairs(rows: Any, cols: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of pairs, given as two arrays or as one of shape (n, 2)."""
+    if cols is None:
+        pairs = np.asarray(rows)
+        if pairs.ndim != 2 or pairs.shape[1] != 2:
+            raise ValueError(
+                "The 'rows' array must have shape (n_pairs, 2) where 'cols' is not "
+                f"given. Got shape {pairs.shape}."
+            )
+        rows, cols = pairs[:, 0], pairs[:, 1]
+    found = []
+    for name, ids in (("rows", rows), ("cols", cols)):
+        ids = _ids(np.atleast_1d(ids), name)
+        if len(ids) and ids.min() < 0:
+            raise IndexError(
+                f"The {name!r} array must not be negative. Got {ids.min()}."
+            )
+        found.append(ids.astype(np.int64))
+    if len(found[0]) != len(found[1]):
+        raise ValueError(
+            f"The 'cols' array must have the length of 'rows', {len(found[0])}. "
+            f"Got {len(found[1])}."
+        )
+    return found[0], found[1]

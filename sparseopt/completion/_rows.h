@@ -29,10 +29,10 @@
 
 /* A few conjugate-gradient steps for each row, from the current a_i:
  *     min_a 1/2 sum_e w_e (x_e - a.V_j)^2 + 1/2 sum_l (s_i d_l + base_l) a_l^2
- * preconditioned by 1 / (c_i g_l + s_i d_l + base_l), c_i the sum of the weights: g_l c_i is what the
- * diagonal of the Gram matrix is expected to be.  Coordinates with mask 0 keep their value.
- * scale NULL: s_i = 1; base NULL: 0.  rss_i receives the weighted sum of squared residuals before the first
- * step, drop_i twice the decrease of the objective. */
+ * preconditioned by 1 / (c_i g_l + s_i d_l + base_l), c_i the sum of the weights: g_l c_i is what
+ * the diagonal of the Gram matrix is expected to be.  Coordinates with mask 0 keep their value.
+ * scale NULL: s_i = 1; base NULL: 0.  rss_i receives the weighted sum of squared residuals before
+ * the first step, drop_i twice the decrease of the objective. */
 #define SO_CG_ARGS(T)                                                                          \
     int64_t i0, int64_t i1, const int64_t *ptr, const int32_t *idx, const T *x, const T *w,    \
         const T *V, int64_t kp, T *A, const T *d, const T *g, const T *mask,                   \

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,11 @@ import numpy as np
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
 from sparseopt.completion._half_step import scaled
-from sparseopt.completion._problem import Entries
+from sparseopt.completion._kernels import aligned
+from sparseopt.completion._problem import Entries, padded
+
+# Numbers that algorithms show beside objective and residual: for `Monitor(fields=...)`.
+FIELDS = ("ridge", "inner")
 
 
 class Stop(Exception):
@@ -40,6 +44,14 @@ class Factors:
     @property
     def k(self) -> int:
         return len(self.s)
+
+    def astype(self, dtype: Any) -> Factors:
+        """The same in another type, rows padded for it."""
+        if self.V.dtype == dtype:
+            return self
+        return replace(
+            self, U=_repad(self.U, self.k, dtype), V=_repad(self.V, self.k, dtype)
+        )
 
 
 @dataclass
@@ -76,6 +88,7 @@ class Run:
     residual: float = math.nan
     objective: float = math.nan
     norm: float = 0.0  # sqrt of the weighted sum of squared values
+    note: str = ""  # what the status does not say, for the message of the result
     solver: str = ""  # what gave the answer, in words
     outliers: np.ndarray | None = None  # of the entries in row order
     lazy: dict[str, Any] = field(default_factory=dict)  # for callbacks, made if asked
@@ -92,7 +105,7 @@ class Run:
         self, factors: Factors, rss: float, objective: float, **fields: float
     ) -> None:
         """Take an iterate, count and show it; raises `Stop` when a limit is reached."""
-        self.factors = factors
+        self.factors = factors.astype(self.entries.dtype)
         self.n_iter += 1
         self.residual = math.sqrt(rss) / self.norm
         self.objective = objective
@@ -101,7 +114,7 @@ class Run:
             objective=objective,
             residual=self.residual,
             state=self.lazy,
-            **fields,
+            **{name: v for name, v in fields.items() if name in self.monitor.fields},
         )
         if status is not None:
             raise Stop(status)
@@ -127,3 +140,9 @@ class Run:
             squares, values = squares * weight, values * weight
         total = float(values.sum())
         return math.sqrt(float(squares.sum()) / total) if total > 0 else 0.0
+
+
+def _repad(F: np.ndarray, k: int, dtype: Any) -> np.ndarray:
+    out = aligned((len(F), padded(k, dtype)), dtype)
+    out[:, :k] = F[:, :k]
+    return out

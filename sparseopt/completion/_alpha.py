@@ -1,0 +1,88 @@
+"""The nuclear norm penalty that predicts held-out entries best."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sparseopt._core._monitor import Monitor
+from sparseopt.completion._fit import fit_entries
+from sparseopt.completion._init import spectral
+from sparseopt.completion._orders import from_csr
+from sparseopt.completion._problem import Entries
+from sparseopt.completion._run import FIELDS
+
+_HELD_OUT = 0.1
+# From the penalty that leaves nothing down to one that does nothing.
+_GRID = np.geomspace(1.0, 1e-4, 13)
+# Steps of the grid that may be worse than the best before the search ends.
+_PATIENCE = 3
+
+
+def hold_out(
+    entries: Entries, share: float, rng: np.random.Generator
+) -> tuple[Entries, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Entries without a random part, and that part as rows, columns and values.
+
+    Rows and columns that would lose all of theirs keep them.
+    """
+    side = entries.rows
+    rows = np.repeat(np.arange(side.n_rows), np.diff(side.ptr))
+    out = rng.random(entries.n_entries) < share
+    for ids, size in ((rows, entries.shape[0]), (side.idx, entries.shape[1])):
+        emptied = np.bincount(ids[~out], minlength=size) == 0
+        out &= ~emptied[ids]
+    kept = ~out
+    ptr = np.concatenate(
+        [[0], np.cumsum(np.bincount(rows[kept], minlength=side.n_rows))]
+    )
+    rest = from_csr(
+        ptr.astype(np.int64),
+        side.idx[kept],
+        side.val[kept],
+        entries.shape,
+        weight=None if side.weight is None else side.weight[kept],
+        n_threads=entries.n_threads,
+    )
+    return rest, (rows[out], side.idx[out], side.val[out])
+
+
+def choose_alpha(
+    entries: Entries,
+    k: int,
+    rng: np.random.Generator,
+    options: dict[str, Any],
+    max_time: float | None = None,
+) -> float:
+    """Penalty from a descending grid, each fit started at the one before."""
+    rest, (rows, cols, values) = hold_out(entries, _HELD_OUT, rng)
+    if not len(values):
+        return 0.0
+    density = rest.n_entries / math.prod(rest.shape)
+    largest = float(spectral(rest, 1, rng)[1][0]) * density
+    best, best_error, worse, start = largest, math.inf, 0, "spectral"
+    for alpha in largest * _GRID:
+        monitor = Monitor("alpha", max_iter=40, max_time=max_time, fields=FIELDS)
+        fit = fit_entries(
+            rest,
+            k,
+            alpha=alpha,
+            tol=1e-6,
+            tol_obj=1e-4,
+            init=start,
+            rng=rng,
+            monitor=monitor,
+            options={**options, "homotopy": False},
+        )
+        error = float(np.mean(np.square(fit.predict(rows, cols) - values)))
+        if error < best_error:
+            best, best_error, worse = alpha, error, 0
+        else:
+            worse += 1
+        if worse == _PATIENCE:
+            break
+        start = fit
+    # the held-out part is a tenth more data
+    return float(best)

@@ -1,0 +1,311 @@
+"""Public functions of matrix completion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparseopt._core._monitor import Monitor
+from sparseopt._core._params import (
+    COMMON,
+    Boolean,
+    Interval,
+    Options,
+    Type,
+    validate_params,
+)
+from sparseopt._core._random import as_generator
+from sparseopt._core._threads import blas_limit, effective_n_threads
+from sparseopt.completion._alpha import choose_alpha
+from sparseopt.completion._fit import PLAIN, fit_entries, warn_of_gaps
+from sparseopt.completion._input import as_entries
+from sparseopt.completion._problem import Entries
+from sparseopt.completion._rank import estimate_rank
+from sparseopt.completion._result import CompletionResult
+from sparseopt.completion._run import FIELDS
+
+# Arguments that methods look up.
+_OPTIONS = (
+    "solver",
+    "loss",
+    "delta",
+    "debias",
+    "biases",
+    "nonnegative",
+    "reg",
+    "bias_reg",
+    "cg_steps",
+    "homotopy",
+    "precision",
+    "validation_fraction",
+)
+_TOL = {np.dtype(np.float64): 1e-8, np.dtype(np.float32): 1e-5}
+
+
+@validate_params(
+    {
+        **COMMON,
+        "n_components": [Interval(1, None, integer=True), Options("auto")],
+        "alpha": [Interval(0, None), Options("auto")],
+        "reg": [Options("frobenius", "count")],
+        "bias_reg": [Interval(0, None), Type(tuple, list), None],
+        "solver": [Options(*PLAIN)],
+        "loss": [Options("squared", "huber")],
+        "delta": [Interval(0, None, closed="neither"), Options("mad")],
+        "debias": [Boolean],
+        "biases": [Options("row", "col", "both"), None],
+        "nonnegative": [Boolean],
+        "init": [Options("spectral", "random"), Type(tuple, list, CompletionResult)],
+        "tol_obj": [Interval(0, None)],
+        "cg_steps": [Interval(1, None, integer=True), Options("auto")],
+        "homotopy": [Options("auto"), Boolean, Interval(0, 1, closed="neither")],
+        "precision": [Options("working", "mixed")],
+        "validation_fraction": [Interval(0, 1, closed="left")],
+        "duplicates": [Options("raise", "sum", "last", "mean")],
+    }
+)
+def complete(
+    X: Any,
+    n_components: int | str,
+    *,
+    alpha: float | str = 0.0,
+    reg: str = "frobenius",
+    bias_reg: float | tuple[float, float] | None = None,
+    solver: str = "auto",
+    loss: str = "squared",
+    delta: float | str = "mad",
+    debias: bool = True,
+    biases: str | None = None,
+    weights: Any = None,
+    nonnegative: bool = False,
+    init: Any = "spectral",
+    tol: float | None = None,
+    tol_obj: float = 1e-5,
+    max_iter: int = 500,
+    max_time: float | None = None,
+    cg_steps: int | str = "auto",
+    homotopy: Any = "auto",
+    precision: str = "working",
+    validation_fraction: float = 0.0,
+    shape: tuple[int, int] | None = None,
+    duplicates: str = "raise",
+    dtype: Any = None,
+    n_threads: int | None = None,
+    random_state: Any = None,
+    callback: Any = None,
+    verbose: int = 0,
+) -> CompletionResult:
+    """Low-rank completion of a partly observed matrix by alternating minimisation.
+
+    Minimises ``1/2 sum w_ij (x_ij - z_ij)^2 + alpha ||Z||_*`` over matrices Z of rank
+    at most k, the sum over the observed entries; each half-step solves its least
+    squares problems only roughly, in time linear in ``n_entries * k`` [1]_.
+
+    Parameters
+    ----------
+    X : sparse matrix, array-like of shape (m, n), or tuple of three arrays
+        Observed entries: all that a sparse matrix stores (zeros too), those of a dense
+        one that are not NaN, or ``(rows, cols, values)``.  float32 and float64 are
+        kept, other types become float64; never modified.
+    n_components : int or "auto"
+        Rank k, at most ``min(m, n)``; "auto" estimates it from the spectrum.
+    alpha : float or "auto", default=0.0
+        Nuclear norm penalty, in units of X; with ``reg="count"`` or biases the ridge
+        ``alpha / 2`` on squared factor rows.  "auto" takes what predicts a tenth of the
+        entries best.
+    reg : {"frobenius", "count"}, default="frobenius"
+        "count" multiplies a row's ridge by its number of entries.
+    bias_reg : float or pair of float, optional
+        Ridge of the biases (of rows and of columns), whatever the number of entries: as
+        many entries with the mean are added to each; 5 if not given.
+    solver : {"auto", "als", "als-exact"}, default="auto"
+        "auto": ridge homotopy, inexact half-steps, Gauss-Newton where the tail is slow,
+        a restart where that fails.  "als": inexact half-steps alone.  "als-exact":
+        with Cholesky solves in their place.
+    loss : {"squared", "huber"}, default="squared"
+        "huber" for gross errors in some entries.
+    delta : float or "mad", default="mad"
+        Residual beyond which "huber" is linear; "mad" follows the median residual.
+    debias : bool, default=True
+        Whether "huber" ends with a plain fit of the entries that are no outliers.
+    biases : {"row", "col", "both"} or None, default=None
+        Offsets fitted beside the factors.
+    weights : array-like, optional
+        Non-negative weights, in the form of X or aligned with its stored entries.
+    nonnegative : bool, default=False
+        Whether factors must not be negative.
+    init : {"spectral", "random"}, CompletionResult or pair (U, V), default="spectral"
+        Where to start; a pair is taken for ``U V'``.  From a result or a pair there is
+        no homotopy unless asked for.
+    tol : float, optional
+        Bound on the relative error at the observed entries; 1e-8, float32: 1e-5.
+    tol_obj : float, default=1e-5
+        Relative decrease of the objective over three iterations below which noisy data
+        are fitted.
+    max_iter : int, default=500
+        Limit on iterations, each of two half-steps.
+    max_time : float, optional
+        Limit in seconds.
+    cg_steps : int or "auto", default="auto"
+        Conjugate-gradient steps in a half-step.
+    homotopy : float, bool or "auto", default="auto"
+        Factor between successive ridges, in (0, 1); False starts at the final ridge.
+    precision : {"working", "mixed"}, default="working"
+        "mixed" iterates in float32 until that has no more digits, then in float64.
+    validation_fraction : float, default=0.0
+        Share of the entries held out; the iterate that is best on them is returned.
+    shape : tuple of int, optional
+        Of the matrix, for triplets; the largest index plus one if not given.
+    duplicates : {"raise", "sum", "last", "mean"}, default="raise"
+        What to do where an entry is given twice.
+    dtype : {"float32", "float64"}, optional
+        Type to convert X to.
+    n_threads : int, optional
+        OpenMP threads; the result does not depend on their number.
+    random_state : int, Generator, RandomState or None
+        Of the spectral start, a held-out part and restarts.
+    callback : callable, optional
+        Called after each iteration with a read-only state: ``n_iter``, ``elapsed``,
+        ``objective``, ``residual``, ``ridge``, ``factors``.  A true return value stops
+        the solver.
+    verbose : int, default=0
+        0 silent, 1 progress bar and summary, 2 a line each half second, 3 every line.
+
+    Returns
+    -------
+    CompletionResult
+        Factors, status and residual; ``predict`` and ``reconstruct`` give values.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not allowed: the message names parameter and value.
+    TypeError
+        For an argument of the wrong type.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If neither `tol` nor `tol_obj` was reached; the last iterate is returned.
+    UserWarning
+        If rows or columns have fewer entries than the rank, or the whole matrix has
+        fewer than a rank-k matrix has degrees of freedom.
+
+    See Also
+    --------
+    sparseopt.completion.LowRankImputer : Estimator for dense tables with NaN.
+    sparseopt.completion.MatrixFactorizer : Estimator for ratings.
+
+    Notes
+    -----
+    Needs about 28 bytes an entry (float32: 20) beside the factors; an (m, n) array is
+    never formed.  Recovery needs ``n_entries`` above about 1.3 ``k (m + n - k)``,
+    entries at random places and factors without spikes; where entries are missing for
+    a reason (a low rating not given) predictions are biased.  Not for side information
+    on rows and columns.
+
+    References
+    ----------
+    .. [1] Y. Gu, Z. Song, J. Yin, L. Zhang, "Low Rank Matrix Completion via Robust
+       Alternating Minimization in Nearly Linear Time", ICLR 2024, arXiv:2302.11068.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.completion import complete
+    >>> rng = np.random.default_rng(0)
+    >>> M = rng.normal(size=(80, 3)) @ rng.normal(size=(3, 60))
+    >>> X = np.where(rng.random(M.shape) < 0.4, M, np.nan)
+    >>> result = complete(X, 3)
+    >>> result.converged, bool(np.allclose(result.reconstruct(), M, atol=1e-5))
+    (True, True)
+    """
+    given = dict(locals())  # the arguments, as nothing else is known yet
+    _check_together(given)
+    entries = as_entries(
+        X,
+        weights=weights,
+        dtype=dtype,
+        shape=shape,
+        duplicates=duplicates,
+        n_threads=effective_n_threads(n_threads),
+    )
+    return _complete(entries, given)
+
+
+def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
+    rng = as_generator(given["random_state"])
+    k = _rank(given["n_components"], entries, rng)
+    tol = given["tol"] or _TOL[entries.dtype]
+    options = {name: given[name] for name in _OPTIONS}
+    if options["homotopy"] is True:
+        options["homotopy"] = "auto"
+    monitor = Monitor(
+        "completion.complete",
+        tol=tol,
+        max_iter=given["max_iter"],
+        max_time=given["max_time"],
+        verbose=given["verbose"],
+        callback=given["callback"],
+        fields=FIELDS,
+    )
+    with monitor, blas_limit(entries.n_threads):
+        alpha = given["alpha"]
+        if alpha == "auto":
+            alpha = choose_alpha(entries, k, rng, options, given["max_time"])
+        result = fit_entries(
+            entries,
+            k,
+            alpha=float(alpha),
+            tol=tol,
+            tol_obj=given["tol_obj"],
+            init=given["init"],
+            rng=rng,
+            monitor=monitor,
+            options=options,
+        )
+        monitor.finish(result.status, result.message)
+    warn_of_gaps(result, entries.n_entries)
+    monitor.warn_if_not_converged(result.status, result.residual, tol)
+    return result
+
+
+def _rank(n_components: int | str, entries: Entries, rng: np.random.Generator) -> int:
+    if n_components == "auto":
+        return estimate_rank(entries, rng)
+    k = int(n_components)
+    if k > min(entries.shape):
+        raise ValueError(
+            "The 'n_components' parameter of sparseopt.completion.complete must be at "
+            f"most min(m, n) = {min(entries.shape)} for X of shape {entries.shape}. "
+            f"Got {k}."
+        )
+    return k
+
+
+# Options of which only those of one row may be asked for together.
+_TOGETHER = (
+    {"nonnegative=True"},
+    {"loss='huber'", "alpha='auto'"},
+    {"precision='mixed'", "alpha='auto'"},
+    {"biases", "reg='count'", "validation_fraction"},
+)
+
+
+def _check_together(given: dict[str, Any]) -> None:
+    asked = {
+        "nonnegative=True": given["nonnegative"],
+        "loss='huber'": given["loss"] == "huber",
+        "precision='mixed'": given["precision"] == "mixed",
+        "alpha='auto'": given["alpha"] == "auto",
+        "biases": given["biases"] is not None,
+        "reg='count'": given["reg"] == "count",
+        "validation_fraction": given["validation_fraction"] > 0,
+    }
+    names = [name for name, is_asked in asked.items() if is_asked]
+    if not any(together.issuperset(names) for together in _TOGETHER):
+        raise ValueError(
+            f"sparseopt.completion.complete cannot combine {' and '.join(names)}: no "
+            "method serves them together. Ask for one of them."
+        )

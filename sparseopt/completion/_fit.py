@@ -1,0 +1,214 @@
+"""From entries and options to a result: units, start, method, certificate."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sparseopt._core._monitor import Monitor
+from sparseopt._core._status import Status
+from sparseopt.completion._als import solve_als
+from sparseopt.completion._auto import solve_auto
+from sparseopt.completion._init import given, random_start, spectral
+from sparseopt.completion._nonnegative import solve_nonnegative
+from sparseopt.completion._problem import Entries
+from sparseopt.completion._ratings import solve_ratings
+from sparseopt.completion._result import CompletionResult
+from sparseopt.completion._robust import solve_robust
+from sparseopt.completion._run import Factors, Run, Stop
+
+PLAIN: dict[str, Callable[[Run], Status]] = {
+    "auto": solve_auto,
+    "als": solve_als,
+    "als-exact": solve_als,
+}
+# Values are divided by a power of two beyond these, so that squares are normal numbers.
+_SMALL, _LARGE = 2.0**-30, 2.0**30
+# Ends that a tolerance reached at the last moment turns into success.
+_REACHED = (Status.MAX_ITER, Status.STALLED, Status.PRECISION, Status.TIME_LIMIT)
+
+
+def fit_entries(
+    entries: Entries,
+    k: int,
+    *,
+    alpha: float,
+    tol: float,
+    tol_obj: float,
+    init: Any,
+    rng: np.random.Generator,
+    monitor: Monitor,
+    options: dict[str, Any],
+) -> CompletionResult:
+    """Run the method that the options ask for; whatever ends it, return its iterate."""
+    unit = _unit(entries)
+    scaled = entries
+    if unit != 1.0:
+        inverse = entries.dtype.type(1 / unit)
+        scaled = entries.with_values(entries.rows.val * inverse, entries.rows.weight)
+        options = {**options, **_in_units(options, unit)}
+    if options["homotopy"] == "auto" and not isinstance(init, str):
+        options = {**options, "homotopy": False}
+    method = _method(options)
+    run = Run(
+        scaled,
+        k,
+        alpha / unit,
+        tol,
+        tol_obj,
+        rng,
+        monitor,
+        _start(scaled, k, init, rng, unit, method is solve_ratings),
+        options,
+    )
+    run.lazy["factors"] = lambda: _unpadded(run.factors, unit)
+    status = _solve(run, method)
+    return _result(run, status, unit)
+
+
+def _method(options: dict[str, Any]) -> Callable[[Run], Status]:
+    if options["nonnegative"]:
+        return solve_nonnegative
+    if options["loss"] == "huber":
+        return solve_robust
+    ratings = (
+        options["biases"],
+        options["reg"] == "count",
+        options["validation_fraction"],
+    )
+    if any(ratings):
+        return solve_ratings
+    return PLAIN[options["solver"]]
+
+
+def _solve(run: Run, method: Callable[[Run], Status]) -> Status:
+    if not run.entries.rows.val.any():
+        return Status.CONVERGED
+    try:
+        return method(run)
+    except Stop as stop:
+        return stop.status
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED
+
+
+def _unit(entries: Entries) -> float:
+    largest = float(np.abs(entries.rows.val).max())
+    if largest == 0 or _SMALL <= largest <= _LARGE:
+        return 1.0
+    return math.ldexp(1.0, math.frexp(largest)[1])
+
+
+def _in_units(options: dict[str, Any], unit: float) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    if options["delta"] != "mad":
+        changed["delta"] = options["delta"] / unit
+    return changed
+
+
+def _start(
+    entries: Entries,
+    k: int,
+    init: Any,
+    rng: np.random.Generator,
+    unit: float,
+    ratings: bool,
+) -> Factors:
+    if not entries.rows.val.any() or (ratings and isinstance(init, str)):
+        # ratings: means come first, and the spectrum is that of what they leave
+        U, s, V = random_start(entries, k, rng)
+        return Factors(U, np.zeros_like(s), V)
+    if isinstance(init, str):
+        start = spectral if init == "spectral" else random_start
+        return Factors(*start(entries, k, rng))
+    if isinstance(init, CompletionResult):
+        pair = init.U * init.s.astype(init.U.dtype), init.V
+        U, s, V = given(entries, k, pair, rng)
+        return Factors(U, s / unit, V, *_biases(init, unit))
+    U, s, V = given(entries, k, init, rng)
+    return Factors(U, s / unit, V)
+
+
+def _biases(init: CompletionResult, unit: float) -> tuple[Any, Any, float]:
+    row, col = (
+        None if bias is None else bias / unit for bias in (init.row_bias, init.col_bias)
+    )
+    return row, col, init.intercept / unit
+
+
+def _unpadded(f: Factors, unit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    U, V = (np.ascontiguousarray(F[:, : f.k]) for F in (f.U, f.V))
+    return U, f.s * unit, V
+
+
+def _result(run: Run, status: Status, unit: float) -> CompletionResult:
+    f = run.factors
+    U, s, V = _unpadded(f, unit)
+    residual = run.certify()
+    if not (math.isfinite(residual) and np.isfinite(s).all()):
+        status = Status.NUMERICAL_FAILURE
+    elif residual <= run.tol and status in _REACHED:
+        status = Status.CONVERGED
+    biases = [
+        None if b is None else b * b.dtype.type(unit) for b in (f.row_bias, f.col_bias)
+    ]
+    counts = [np.diff(side.ptr) for side in (run.entries.rows, run.entries.cols)]
+    few = [np.flatnonzero(count < f.k) for count in counts]
+    history = run.monitor.history()
+    history["objective"] *= unit**2
+    history["ridge"] *= unit
+    return CompletionResult(
+        U=U,
+        s=s,
+        V=V,
+        row_bias=biases[0],
+        col_bias=biases[1],
+        intercept=f.intercept * unit,
+        alpha=run.alpha * unit,
+        solver=run.solver,
+        n_restarts=run.n_restarts,
+        outlier_mask=run.outliers,
+        underdetermined_rows=few[0],
+        underdetermined_cols=few[1],
+        work=run.work,
+        status=status,
+        n_iter=run.n_iter,
+        objective=run.objective * unit**2,
+        residual=residual,
+        history=history,
+        elapsed=run.monitor.elapsed,
+    )
+
+
+def warn_of_gaps(result: CompletionResult, n_entries: int) -> None:
+    """Tell which predictions the data do not determine."""
+    m, n, k = len(result.U), len(result.V), len(result.s)
+    if result.alpha > 0:
+        return
+    parts = []
+    if n_entries < k * (m + n - k):
+        parts.append(
+            f"{n_entries} entries are fewer than the {k * (m + n - k)} degrees of "
+            f"freedom of a {m} x {n} matrix of rank {k}"
+        )
+    sides = {
+        "rows": result.underdetermined_rows,
+        "columns": result.underdetermined_cols,
+    }
+    for name, few in sides.items():
+        if len(few):
+            shown = ", ".join(map(str, few[:5])) + ", ..." * (len(few) > 5)
+            parts.append(
+                f"{len(few)} {name} ({shown}) have fewer entries than the rank"
+            )
+    if parts:
+        warnings.warn(
+            "The completion is not determined by the data: " + "; ".join(parts) + ". "
+            "Predictions there are of minimum norm; lower n_components or set alpha.",
+            UserWarning,
+            stacklevel=3,
+        )

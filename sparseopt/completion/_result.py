@@ -1,0 +1,162 @@
+"""Result of a completion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sparseopt._core._result import Result
+
+# Predicted pairs whose factor rows are held at once.
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class CompletionResult(Result):
+    """Low-rank completion of a matrix: ``intercept + biases + U diag(s) V'``.
+
+    Returned by `sparseopt.completion.complete`. Besides the attributes below it has
+    those of every result: ``status``, ``converged``, ``message``, ``n_iter``,
+    ``objective``, ``residual`` (relative error at the observed entries), ``gap``,
+    ``history`` and ``elapsed``.
+
+    Parameters
+    ----------
+    U : ndarray of shape (m, k)
+        Left singular vectors.
+    s : ndarray of shape (k,)
+        Singular values, descending.
+    V : ndarray of shape (n, k)
+        Right singular vectors.
+    row_bias : ndarray of shape (m,) or None
+        Offsets of rows, where asked for.
+    col_bias : ndarray of shape (n,) or None
+        Offsets of columns, where asked for.
+    intercept : float
+        Mean that biases are offsets from; 0 without biases.
+    alpha : float
+        Penalty that was used.
+    solver : str
+        Method that gave the answer.
+    n_restarts : int
+        How often it started anew.
+    outlier_mask : ndarray of bool or None
+        Entries taken for gross errors (``loss="huber"``): (m, n) for dense input, else
+        aligned with the stored entries of the input.
+    underdetermined_rows, underdetermined_cols : ndarray of int
+        Rows and columns with fewer observed entries than the rank: their predictions
+        are of minimum norm, and not determined by the data.
+    work : float
+        Products with all entries, in units of ``2 n_entries k`` operations.
+    history : ndarray
+        Structured array with a row for each iteration: ``n_iter``, ``time`` (s),
+        ``objective``, ``residual`` and ``ridge``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.completion import complete
+    >>> rng = np.random.default_rng(0)
+    >>> M = rng.normal(size=(60, 2)) @ rng.normal(size=(2, 50))
+    >>> X = np.where(rng.random(M.shape) < 0.4, M, np.nan)
+    >>> result = complete(X, 2)
+    >>> bool(np.abs(result.reconstruct() - M).max() < 1e-6)
+    True
+    """
+
+    U: np.ndarray
+    s: np.ndarray
+    V: np.ndarray
+    row_bias: np.ndarray | None = None
+    col_bias: np.ndarray | None = None
+    intercept: float = 0.0
+    alpha: float = 0.0
+    solver: str = ""
+    n_restarts: int = 0
+    outlier_mask: np.ndarray | None = None
+    underdetermined_rows: np.ndarray = field(default_factory=lambda: _none())
+    underdetermined_cols: np.ndarray = field(default_factory=lambda: _none())
+    work: float = 0.0
+
+    def predict(self, rows: Any, cols: Any) -> np.ndarray:
+        """Completed values at pairs of a row and a column.
+
+        Parameters
+        ----------
+        rows, cols : array-like of int of the same length
+            Indices, not negative.
+
+        Returns
+        -------
+        ndarray of shape (n_pairs,)
+            Values in the type of the factors.
+
+        Raises
+        ------
+        IndexError
+            For an index outside of the matrix.
+        """
+        rows = _indices(rows, len(self.U), "rows")
+        cols = _indices(cols, len(self.V), "cols")
+        if len(rows) != len(cols):
+            raise ValueError(
+                f"The 'cols' array must have the length of 'rows', {len(rows)}. "
+                f"Got {len(cols)}."
+            )
+        left = self.U * self.s.astype(self.U.dtype)
+        out = np.empty(len(rows), self.U.dtype)
+        for start in range(0, len(rows), _BLOCK):
+            i, j = rows[start : start + _BLOCK], cols[start : start + _BLOCK]
+            out[start : start + _BLOCK] = np.einsum("el,el->e", left[i], self.V[j])
+        if self.row_bias is not None:
+            out += self.row_bias[rows]
+        if self.col_bias is not None:
+            out += self.col_bias[cols]
+        out += self.U.dtype.type(self.intercept)
+        return out
+
+    def reconstruct(self, rows: Any = None) -> np.ndarray:
+        """Dense rows of the completed matrix.
+
+        Parameters
+        ----------
+        rows : array-like of int, optional
+            Rows to make; all if not given.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n)
+        """
+        i = slice(None) if rows is None else _indices(rows, len(self.U), "rows")
+        out = (self.U[i] * self.s.astype(self.U.dtype)) @ self.V.T
+        if self.row_bias is not None:
+            out += self.row_bias[i, None]
+        if self.col_bias is not None:
+            out += self.col_bias
+        out += self.U.dtype.type(self.intercept)
+        return out
+
+
+def _none() -> np.ndarray:
+    return np.empty(0, dtype=np.int64)
+
+
+def _indices(values: Any, n: int, name: str) -> np.ndarray:
+    values = np.atleast_1d(np.asarray(values))
+    if values.dtype.kind not in "iu" and values.size:
+        raise TypeError(
+            f"The {name!r} array must hold integers. Got dtype {values.dtype}."
+        )
+    if values.ndim != 1:
+        raise ValueError(
+            f"The {name!r} array must have 1 dimension. Got shape {values.shape}."
+        )
+    bad = np.flatnonzero((values < 0) | (values >= n)) if values.size else values
+    if len(bad):
+        raise IndexError(
+            f"The {name!r} array must hold indices in [0, {n}). "
+            f"Got {values[bad[0]]} at position {bad[0]}."
+        )
+    return values.astype(np.int64)
