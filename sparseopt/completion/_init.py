@@ -56,7 +56,7 @@ def _trimmed(entries: Entries) -> np.ndarray | None:
             factors.append(1 / np.sqrt(np.maximum(1.0, counts / (2 * mean))))
         else:
             factors.append(None)
-    if factors == [None, None]:
+    if all(f is None for f in factors):
         return None
     values = entries.rows.val
     if factors[0] is not None:

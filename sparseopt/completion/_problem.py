@@ -95,6 +95,15 @@ class Entries:
         )
         return replace(self, rows=rows, cols=cols)
 
+    def astype(self, dtype: Any) -> Entries:
+        """The same entries in another type; places are shared."""
+
+        def cast(side: Side) -> Side:
+            w = None if side.weight is None else side.weight.astype(dtype)
+            return replace(side, val=side.val.astype(dtype), weight=w)
+
+        return replace(self, rows=cast(self.rows), cols=cast(self.cols), _chunks={})
+
     def multiply(
         self, values: np.ndarray | None, V: np.ndarray, transposed: bool
     ) -> Any:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
-from sparseopt.completion._problem import Entries
+from sparseopt.completion._kernels import aligned
+from sparseopt.completion._problem import Entries, padded
+
+# Numbers that algorithms show beside objective and residual: for `Monitor(fields=...)`.
+FIELDS = ("ridge", "inner")
 
 
 class Stop(Exception):
@@ -39,6 +43,14 @@ class Factors:
     @property
     def k(self) -> int:
         return len(self.s)
+
+    def astype(self, dtype: Any) -> Factors:
+        """The same in another type, rows padded for it."""
+        if self.V.dtype == dtype:
+            return self
+        return replace(
+            self, U=_repad(self.U, self.k, dtype), V=_repad(self.V, self.k, dtype)
+        )
 
 
 @dataclass
@@ -74,6 +86,7 @@ class Run:
     work: float = 0.0
     residual: float = math.nan
     objective: float = math.nan
+    note: str = ""  # what the status does not say, for the message of the result
     norm: float = 0.0  # sqrt of the weighted sum of squared values
 
     def __post_init__(self) -> None:
@@ -87,7 +100,7 @@ class Run:
         self, factors: Factors, rss: float, objective: float, **fields: float
     ) -> None:
         """Take an iterate, count and show it; raises `Stop` when a limit is reached."""
-        self.factors = factors
+        self.factors = factors.astype(self.entries.dtype)
         self.n_iter += 1
         self.residual = math.sqrt(rss) / self.norm
         self.objective = objective
@@ -96,7 +109,13 @@ class Run:
             objective=objective,
             residual=self.residual,
             state=None,
-            **fields,
+            **{name: v for name, v in fields.items() if name in self.monitor.fields},
         )
         if status is not None:
             raise Stop(status)
+
+
+def _repad(F: np.ndarray, k: int, dtype: Any) -> np.ndarray:
+    out = aligned((len(F), padded(k, dtype)), dtype)
+    out[:, :k] = F[:, :k]
+    return out
