@@ -1,0 +1,192 @@
+"""Inexact alternating least squares with a ridge that fades."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparseopt._core._status import Status
+from sparseopt.completion._run import Run, Stop
+from sparseopt.completion._sweeps import Sweeps
+
+# First ridge: half of what would remove the leading direction. Last: this part of it.
+_START, _END = 0.5, 1e-4
+# While directions sleep it goes on to this part of its end.
+_LAST = 1e-8
+# Fastest fall of the ridge in a sweep, and how far below the residual it may go.
+_DROP, _BELOW = 0.1, 0.3
+# Its factor past the end of the path, while directions sleep.
+_LATE = 0.5
+# A sweep that leaves more than this of the residual is a slow one.
+SLOW = 0.6
+# float32 has done its work at this relative error.
+_SINGLE = 3e-6
+
+
+@dataclass
+class Homotopy:
+    """Ridge of the sweeps, from half the first singular value down to ``final``.
+
+    Parameters
+    ----------
+    lam, end, final : float
+        Ridge now, the least of the homotopy, and the one after it.
+    gamma : float
+        Factor of a sweep.
+    eager : bool
+        Whether it may fall faster, with the residual.
+    """
+
+    lam: float
+    end: float
+    final: float
+    gamma: float
+    eager: bool = False
+
+    def over(self) -> bool:
+        return self.lam <= self.final
+
+    def advance(self, sweeps: Sweeps, ratio: float) -> None:
+        """Next ridge after a sweep that multiplied the residual by ``ratio``."""
+        if self.over():
+            return
+        asleep = sweeps.asleep(self.lam)
+        if self.lam < self.end:
+            lam = _LATE * self.lam
+        else:
+            lam = self.gamma * self.lam
+        if self.eager and ratio <= SLOW and not asleep:
+            level = _BELOW * noise_norm(sweeps)
+            lam = max(_DROP * self.lam, min(lam, level))
+        # directions that still sleep may be those of the smallest singular values
+        end = self.end * (_LAST if asleep else 1.0)
+        self.lam = lam if lam > max(end, self.final) else self.final
+
+
+def homotopy(sweeps: Sweeps, gamma: float, *, eager: bool = False) -> Homotopy:
+    """Schedule for a start; gamma 0 is none."""
+    lam = _START * sweeps.density * float(sweeps.factors.s[0])
+    if gamma == 0.0 or lam <= sweeps.alpha:
+        return Homotopy(sweeps.alpha, 0.0, sweeps.alpha, 1.0)
+    return Homotopy(lam, _END * lam, sweeps.alpha, gamma, eager)
+
+
+def noise_norm(sweeps: Sweeps) -> float:
+    """Spectral norm to expect of the residuals if they were independent noise."""
+    m, n = sweeps.entries.shape
+    N = max(sweeps.entries.n_entries, 1)
+    return math.sqrt(sweeps.rss / N) * (math.sqrt(N / m) + math.sqrt(N / n))
+
+
+def cg_steps(run: Run) -> int:
+    """Steps for each row: two, and a third where entries are few."""
+    steps = run.options.get("cg_steps", "auto")
+    return (2 if oversampling(run) >= 4 else 3) if steps == "auto" else int(steps)
+
+
+def oversampling(run: Run) -> float:
+    """Entries for each degree of freedom."""
+    m, n = run.entries.shape
+    k = min(run.k, m, n)
+    return run.entries.n_entries / max(k * (m + n - k), 1)
+
+
+class Driver:
+    """Sweeps of a run, counted and shown, until one of its stopping rules holds."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.steps = cg_steps(run)
+        entries = run.entries
+        mixed = run.options.get("precision") == "mixed"
+        self.single = mixed and entries.dtype == np.float64
+        if self.single:
+            entries = entries.astype(np.float32)
+        self.sweeps = Sweeps(entries, run.factors.astype(entries.dtype), run.alpha)
+        self.ratios: list[float] = []
+        self.objectives: list[float] = []
+
+    def step(self, lam: float) -> Status | None:
+        """One sweep; a status when the run is over."""
+        run, sweeps = self.run, self.sweeps
+        before, work = math.sqrt(min(sweeps.rss, run.norm**2)), sweeps.half.work
+        final = run.alpha == 0 or lam <= run.alpha
+        target = (run.tol * run.norm) ** 2 if final else 0.0
+        sweeps.sweep(lam, self.steps, target)
+        if sweeps.rss <= target and not self.single:
+            sweeps.measure()  # what is reported has been seen
+        run.work += (sweeps.half.work - work) / 2
+        if not math.isfinite(sweeps.rss):
+            raise Stop(Status.NUMERICAL_FAILURE)
+        self.ratios.append(math.sqrt(sweeps.rss) / before if before > 0 else 0.0)
+        self.objectives.append(sweeps.objective)
+        done = sweeps.rss <= target and not self.single
+        self._show(lam, done)
+        if self.single and math.sqrt(sweeps.rss) < _SINGLE * run.norm:
+            self.double()
+        return Status.CONVERGED if done else None
+
+    def flat(self) -> bool:
+        """Whether the objective has levelled off over three sweeps."""
+        if len(self.objectives) < 4:
+            return False
+        first, last = self.objectives[-4], self.objectives[-1]
+        if first - last >= self.run.tol_obj * abs(first):
+            return False
+        if not self.single:
+            return True
+        self.double()  # perhaps float32 alone is flat
+        self.objectives.clear()
+        return False
+
+    def forget(self) -> None:
+        """Start to watch anew: what came before was another objective."""
+        self.objectives.clear()
+        self.ratios.clear()
+
+    def double(self) -> None:
+        """Leave single precision."""
+        if self.single:
+            self.single = False
+            rss, f = self.sweeps.rss, self.run.factors
+            self.sweeps = Sweeps(self.run.entries, f, self.run.alpha)
+            self.sweeps.rss = rss
+
+    def resume(self, rss: float) -> None:
+        """Go on from the factors of the run, which others have moved."""
+        self.sweeps.factors, self.sweeps.rss = self.run.factors, rss
+        self.forget()
+
+    def _show(self, lam: float, done: bool) -> None:
+        s = self.sweeps
+        try:
+            self.run.update(s.factors, s.rss, s.objective, ridge=lam)
+        except Stop:
+            if not done:
+                raise
+
+
+def solve_als(run: Run) -> Status:
+    """Alternating least squares, a few CG steps for each row and sweep.
+
+    The ridge falls from half the first singular value to ``run.alpha``; the run ends
+    when the relative error is below ``run.tol`` or the objective is level.
+    """
+    driver = Driver(run)
+    gamma = run.options.get("homotopy", "auto")
+    eager = gamma == "auto"
+    if eager:
+        gamma = 0.5 if oversampling(run) >= 4 else 0.9
+    path = homotopy(driver.sweeps, float(gamma), eager=eager)
+    while True:
+        status = driver.step(path.lam)
+        if status is not None:
+            return status
+        if not path.over():
+            path.advance(driver.sweeps, driver.ratios[-1])
+            if path.over():
+                driver.forget()
+        elif driver.flat():
+            return Status.CONVERGED

@@ -1,0 +1,152 @@
+"""Which steps when: fast sweeps, slow ones if those stall, Gauss-Newton at the end."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sparseopt._core._status import Status
+from sparseopt.completion._als import SLOW, Driver, homotopy, noise_norm, oversampling
+from sparseopt.completion._frames import orthonormalise
+from sparseopt.completion._gn import GaussNewton
+from sparseopt.completion._half_step import scaled
+from sparseopt.completion._kernels import aligned
+from sparseopt.completion._problem import padded
+from sparseopt.completion._run import Run
+from sparseopt.completion._sweeps import Sweeps
+
+# Factor of the ridge in a sweep: with few entries for each degree of freedom, with
+# more, and where the ridge may follow the residual.
+_CAREFUL, _STEADY, _EAGER = 0.95, 0.8, 0.5
+_FEW = 2.0
+# Residuals whose norm is so many times that of noise have structure left in them.
+_STRUCTURE = 1.4
+# A local minimum leaves less than this of the values; what leaves more is not low-rank.
+_LOW_RANK = 0.05
+_TAIL = 5  # sweeps by which the speed at the end is judged
+_BLOCK, _ROUNDS = 8, 4
+
+
+def solve_auto(run: Run) -> Status:
+    """Homotopy as fast as the data allows, then sweeps or Gauss-Newton steps.
+
+    Sweeps whose ridge follows the residual solve what has entries enough. When they
+    stall, the start is taken up again with a ridge that falls slowly; and once more
+    where the minimum found is small and its residuals have structure. The best of these
+    is the answer.
+    """
+    start, best = run.factors, None
+    for n, gamma in enumerate(_ladder(run)):
+        run.factors, run.n_restarts = start, n
+        status = _eager(run) if gamma == _EAGER else _patient(run, gamma)
+        if status is not None:
+            return status
+        if best is None or run.objective < best[0]:
+            best = run.objective, run.residual, run.factors
+    if best is not None:
+        run.objective, run.residual, run.factors = best
+    run.note = "The residuals have structure: a larger rank may fit better."
+    return _settle(Driver(run))
+
+
+def _ladder(run: Run) -> tuple[float, ...]:
+    """Factors of the ridge for one start after the other."""
+    gamma = run.options.get("homotopy", "auto")
+    if gamma != "auto":
+        gamma = float(gamma)
+        return (gamma, math.sqrt(gamma)) if gamma else (0.0,)
+    ratio = oversampling(run)
+    if ratio < _FEW:
+        return (_CAREFUL, math.sqrt(_CAREFUL))
+    return (_EAGER, _STEADY, _CAREFUL)
+
+
+def _eager(run: Run) -> Status | None:
+    """Sweeps whose ridge follows the residual; None when they stall."""
+    driver = Driver(run)
+    path = homotopy(driver.sweeps, _EAGER, eager=True)
+    slow = 0
+    while not path.over():
+        status = driver.step(path.lam)
+        if status is not None:
+            return status
+        ratio = driver.ratios[-1]
+        # the first sweep starts from anywhere
+        slow = slow + 1 if ratio > SLOW and len(driver.ratios) > 1 else 0
+        if slow == 2:
+            if _structure(driver.sweeps, run.rng) > _STRUCTURE:
+                return None
+            path.lam = path.final
+        path.advance(driver.sweeps, ratio)
+    return _end(driver)
+
+
+def _patient(run: Run, gamma: float) -> Status | None:
+    """Sweeps with a slow ridge to the end of the path; None at a local minimum."""
+    driver = Driver(run)
+    path = homotopy(driver.sweeps, gamma)
+    while not path.over():
+        status = driver.step(path.lam)
+        if status is not None:
+            return status
+        path.advance(driver.sweeps, 1.0)
+    return _end(driver)
+
+
+def _end(driver: Driver) -> Status | None:
+    """What is left after the homotopy: sweeps, and Gauss-Newton where they creep."""
+    run = driver.run
+    driver.forget()
+    tried = False
+    while True:
+        status = driver.step(run.alpha)
+        if status is not None:
+            return status
+        if driver.flat():
+            return None if _local(driver) else Status.CONVERGED
+        if (
+            not tried
+            and np.median(driver.ratios[-_TAIL:]) > SLOW
+            and (len(driver.ratios) >= _TAIL)
+        ):
+            tried = True
+            driver.double()
+            newton = GaussNewton(run)
+            if newton.finish(give_up=True):
+                return Status.CONVERGED
+            driver.resume(newton.rss)
+            if _local(driver):
+                return None
+
+
+def _settle(driver: Driver) -> Status:
+    """Sweeps until the objective is level."""
+    driver.double()
+    while not driver.flat():
+        status = driver.step(driver.run.alpha)
+        if status is not None:
+            return status
+    return Status.CONVERGED
+
+
+def _local(driver: Driver) -> bool:
+    """Whether this looks like a local minimum of data that has the rank sought."""
+    run, sweeps = driver.run, driver.sweeps
+    if run.alpha > 0 or math.sqrt(sweeps.rss) > _LOW_RANK * run.norm:
+        return False
+    return _structure(sweeps, run.rng) > _STRUCTURE
+
+
+def _structure(sweeps: Sweeps, rng: np.random.Generator) -> float:
+    """Norm of the matrix of residuals, in parts of that of independent noise."""
+    e, f = sweeps.entries, sweeps.factors
+    residuals, _ = e.residual(scaled(f.U, f.s), f.V)
+    q = min(_BLOCK, *e.shape)
+    V = aligned((e.shape[1], padded(q, e.dtype)), e.dtype)
+    V[:, :q] = rng.standard_normal((e.shape[1], q))
+    for _ in range(_ROUNDS):
+        V, _, _ = orthonormalise(V, q)
+        U, s, _ = orthonormalise(e.multiply(residuals, V, False), q)
+        V = e.multiply(residuals, U, True)
+    return float(s[0]) / max(noise_norm(sweeps), np.finfo(float).tiny)

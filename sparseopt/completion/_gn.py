@@ -1,0 +1,166 @@
+"""Gauss-Newton steps on the manifold of matrices of rank k.
+
+The step is the least increment in the tangent space that truncated CG finds; a factor
+form of the step keeps rank k. Where alternating steps creep along a curved valley,
+these converge in a few, quadratically when the entries determine the matrix.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sparseopt._core._status import Status
+from sparseopt.completion._half_step import scaled
+from sparseopt.completion._run import Factors, Run, Stop
+from sparseopt.completion._tangent import Tangent
+
+_INNER = 400
+# CG stops at a part of the first gradient: the relative error, within these bounds.
+_ETA = (1e-3, 1e-1)
+_SHORTEST = 1e-4
+# A first step that after so many products foretells less than this of the sum of
+# squares is of no use: what is left is noise, or another minimum.
+_TRIAL, _HOPE = 8, 0.05
+# A step that leaves more than this of the objective has failed; so many end the steps.
+_POOR, _PATIENCE = 0.8, 3
+# Steps after the residual is below its bound, for the error at the other entries.
+_MORE = 3
+
+
+class GaussNewton:
+    """Steps of a run, with Levenberg-Marquardt damping and a monotone line search.
+
+    Attributes
+    ----------
+    rss : float
+        Weighted sum of squared errors of the run's factors.
+    error : float
+        Length of the last increment before it was shortened, in parts of the iterate's.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.damp = 0.0
+        self.error = math.inf
+        self._residuals, self.rss = self._measure(run.factors)
+
+    def _measure(self, f: Factors) -> tuple[np.ndarray, float]:
+        self.run.work += 0.5
+        return self.run.entries.residual(scaled(f.U, f.s), f.V)
+
+    def value(self, f: Factors, rss: float) -> float:
+        return 0.5 * rss + self.run.alpha * float(f.s.sum())
+
+    def step(self, *, give_up: bool = False) -> float:
+        """One step; the part of the residual that it left, 1 if there was none.
+
+        With ``give_up`` it is abandoned when its promise is poor.
+        """
+        run = self.run
+        before = self.value(run.factors, self.rss)
+        tangent = Tangent(run.entries, run.factors)
+        increment, inner = self._solve(tangent, give_up)
+        run.work += tangent.work / 2
+        self.error = _length(increment, run.factors)
+        if increment is None:
+            return 1.0
+        t = 1.0
+        while True:
+            factors = tangent.move(increment, t)
+            residuals, rss = self._measure(factors)
+            if self.value(factors, rss) < before or t < _SHORTEST:
+                break
+            t /= 2
+        if t <= 1 / 8:
+            self.damp = max(1e-6 * float(tangent.curvature().mean()), 10 * self.damp)
+        elif t == 1.0:
+            self.damp /= 10
+        if not self.value(factors, rss) < before:
+            return 1.0
+        ratio = math.sqrt(rss / self.rss) if self.rss > 0 else 0.0
+        self._residuals, self.rss = residuals, rss
+        self._show(factors, inner)
+        return ratio
+
+    def _solve(self, tangent: Tangent, give_up: bool) -> tuple[np.ndarray | None, int]:
+        """Truncated preconditioned CG on the normal equations, from zero."""
+        run, f, k = self.run, tangent.factors, tangent.k
+        eta = min(max(math.sqrt(self.rss) / run.norm, _ETA[0]), _ETA[1])
+        ridge = np.full(tangent.width, self.damp)
+        g = tangent.gradient(self._residuals)
+        if run.alpha:
+            ridge[:k] += run.alpha / np.maximum(f.s, 1e-6 * f.s[0])
+            g[: tangent.m, :k] -= run.alpha * f.U[:, :k]
+            g[tangent.m :, :k] -= run.alpha * f.V[:, :k]
+        inverse = tangent.curvature() + ridge
+        inverse = (1.0 / np.where(inverse > 0, inverse, 1.0)).astype(g.dtype)
+        ridge = ridge.astype(g.dtype)
+        x, z = np.zeros_like(g), inverse * g
+        p = z.copy()
+        rz = first = float(np.vdot(g, z))
+        gain, inner = 0.0, 0
+        while inner < _INNER and rz > eta**2 * first and run.monitor.time_left() > 0:
+            inner += 1
+            q, curvature = tangent.normal(p)
+            if ridge.any():
+                damped = ridge * p
+                q += damped
+                curvature += float(np.vdot(damped, p))
+            if not curvature > 0:
+                break
+            a = rz / curvature
+            gain += a * rz
+            if give_up and inner == _TRIAL and gain < _HOPE * self.rss:
+                return None, inner
+            x += g.dtype.type(a) * p
+            g -= g.dtype.type(a) * q
+            z = inverse * g
+            rz, last = float(np.vdot(g, z)), rz
+            p *= g.dtype.type(rz / last)
+            p += z
+        return (x if np.isfinite(x).all() else None), inner
+
+    def _show(self, factors: Factors, inner: int) -> None:
+        run = self.run
+        value = self.value(factors, self.rss)
+        try:
+            run.update(factors, self.rss, value, ridge=run.alpha, inner=inner)
+        except Stop:
+            if run.residual >= run.tol:
+                raise
+
+    def finish(self, *, least: float = _POOR, give_up: bool = False) -> bool:
+        """Steps until ``tol`` (true), or until three leave ``least`` of the objective.
+
+        A small residual at few entries may hide a larger error elsewhere. The increment
+        is that error, so steps go on until it too is small.
+        """
+        run, poor, more, first = self.run, 0, 0, True
+        while poor < _PATIENCE:
+            before = self.value(run.factors, self.rss)
+            ratio = self.step(give_up=give_up and first)
+            if math.sqrt(self.rss) < run.tol * run.norm:
+                if self.error * ratio < 0.1 * run.tol or more == _MORE:
+                    return True
+                more += 1
+            elif ratio == 1.0 and give_up and first:
+                return False
+            first = False
+            now = self.value(run.factors, self.rss)
+            poor = poor + 1 if now > least * before else 0
+        return False
+
+
+def solve_gn(run: Run) -> Status:
+    """Gauss-Newton from where the run starts, until ``tol`` or a level objective."""
+    GaussNewton(run).finish(least=1.0 - run.tol_obj / _PATIENCE)
+    return Status.CONVERGED
+
+
+def _length(increment: np.ndarray | None, f: Factors) -> float:
+    size = float(np.linalg.norm(f.s))
+    if increment is None or size == 0:
+        return math.inf
+    return float(np.linalg.norm(increment)) / size
