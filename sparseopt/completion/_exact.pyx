@@ -36,16 +36,16 @@ cdef Sums gram(int64_t e0, int64_t e1, const int32_t* idx, const real* x, const 
                const real* free, real* H, real* r, real* G, real* t) noexcept nogil:
     """H = G'WG + s d (both triangles), r = G'W(x - G a) - s d a; identity where not free."""
     cdef int64_t e, j
-    cdef int n, l, c, one = 1
+    cdef int n, p, c, one = 1
     cdef real plus = 1, minus = -1, root
     cdef const real* row
     cdef Sums out
     out.rss = 0
     out.trace = 0
-    for l in range(k * k):
-        H[l] = 0
-    for l in range(k):
-        r[l] = -s * d[l] * a[l]
+    for p in range(k * k):
+        H[p] = 0
+    for p in range(k):
+        r[p] = -s * d[p] * a[p]
     e = e0
     while e < e1:
         n = <int>(e1 - e) if e1 - e < BLOCK else BLOCK
@@ -53,8 +53,8 @@ cdef Sums gram(int64_t e0, int64_t e1, const int32_t* idx, const real* x, const 
             row = V + kp * <int64_t>idx[e + j]
             root = <real>1 if w == NULL else <real>sqrt(w[e + j])
             t[j] = root * x[e + j]
-            for l in range(k):
-                G[j * k + l] = root * row[l]
+            for p in range(k):
+                G[j * k + p] = root * row[p]
         if real is double:
             dgemv("T", &k, &n, &minus, G, &k, <real*>a, &one, &plus, t, &one)
             dgemv("N", &k, &n, &plus, G, &k, t, &one, &plus, r, &one)
@@ -68,14 +68,14 @@ cdef Sums gram(int64_t e0, int64_t e1, const int32_t* idx, const real* x, const 
         e += n
     for c in range(k):
         H[c * k + c] += s * d[c]
-        for l in range(c + 1, k):
-            H[l * k + c] = H[c * k + l]
+        for p in range(c + 1, k):
+            H[p * k + c] = H[c * k + p]
     for c in range(k):
         if free[c] == 0:
             r[c] = 0
-            for l in range(k):
-                H[c * k + l] = 0
-                H[l * k + c] = 0
+            for p in range(k):
+                H[c * k + p] = 0
+                H[p * k + c] = 0
             H[c * k + c] = 1
         else:
             out.trace += H[c * k + c]
@@ -85,25 +85,25 @@ cdef Sums gram(int64_t e0, int64_t e1, const int32_t* idx, const real* x, const 
 cdef int cholesky(int k, const real* H, real* L, const real* r, real* step, double trace,
                   double eps, double* shift) noexcept nogil:
     """step = (H + shift I)^-1 r with the smallest shift of a few that works."""
-    cdef int attempt, l, info, one = 1
+    cdef int attempt, p, info, one = 1
     cdef double least, most, pivot
     shift[0] = 0
     for attempt in range(TRIES):
         most = 0
-        for l in range(k * k):
-            L[l] = H[l]
-        for l in range(k):
-            L[l * k + l] += <real>shift[0]
-            most = max(most, <double>L[l * k + l])
-            step[l] = r[l]
+        for p in range(k * k):
+            L[p] = H[p]
+        for p in range(k):
+            L[p * k + p] += <real>shift[0]
+            most = max(most, <double>L[p * k + p])
+            step[p] = r[p]
         if real is double:
             dpotrf("L", &k, L, &k, &info)
         else:
             spotrf("L", &k, L, &k, &info)
         if info == 0:
             least = most
-            for l in range(k):
-                pivot = <double>L[l * k + l] * L[l * k + l]
+            for p in range(k):
+                pivot = <double>L[p * k + p] * L[p * k + p]
                 least = min(least, pivot)
             # a pivot of nothing but rounding: the matrix is singular
             if least > 4 * k * eps * most and isfinite(least):
@@ -122,26 +122,26 @@ cdef int cholesky(int k, const real* H, real* L, const real* r, real* step, doub
 cdef double descend(int k, const real* H, real* g, real* a, const real* free, int sweeps,
                     double tol) noexcept nogil:
     """Cyclic coordinate descent for a >= 0 where g = r; returns twice the decrease."""
-    cdef int sweep, l, c
+    cdef int _sweep, p, c
     cdef real new, step
     cdef double drop = 0, largest, scale
-    for sweep in range(sweeps):
+    for _sweep in range(sweeps):
         largest = 0
         scale = 0
-        for l in range(k):
-            if free[l] == 0 or not H[l * k + l] > 0:
+        for p in range(k):
+            if free[p] == 0 or not H[p * k + p] > 0:
                 continue
-            new = a[l] + g[l] / H[l * k + l]
+            new = a[p] + g[p] / H[p * k + p]
             if new < 0:
                 new = 0
-            step = new - a[l]
+            step = new - a[p]
             scale = max(scale, <double>fabs(new))
             if step != 0:
-                drop += <double>step * (2 * <double>g[l] - <double>step * H[l * k + l])
+                drop += <double>step * (2 * <double>g[p] - <double>step * H[p * k + p])
                 largest = max(largest, <double>fabs(step))
                 for c in range(k):
-                    g[c] -= step * H[l * k + c]
-                a[l] = new
+                    g[c] -= step * H[p * k + c]
+                a[p] = new
         if largest <= tol * scale:
             break
     return drop
@@ -162,7 +162,7 @@ cdef void exact_row(int64_t i, const int64_t* ptr, const int32_t* idx, const rea
     cdef real* r = L + k * k
     cdef real* step = r + k
     cdef double shift
-    cdef int l
+    cdef int p
     cdef Sums sums
     rss[0] = 0
     drop[0] = 0
@@ -177,9 +177,9 @@ cdef void exact_row(int64_t i, const int64_t* ptr, const int32_t* idx, const rea
     state[0] = cholesky(k, H, L, r, step, sums.trace, eps, &shift)
     if state[0] == NONE:
         return
-    for l in range(k):
-        drop[0] += <double>step[l] * (<double>r[l] + shift * step[l])
-        a[l] += step[l]
+    for p in range(k):
+        drop[0] += <double>step[p] * (<double>r[p] + shift * step[p])
+        a[p] += step[p]
 
 
 def exact_rows(const int64_t[::1] ptr, const int32_t[::1] idx, const real[::1] x,

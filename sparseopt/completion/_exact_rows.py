@@ -59,7 +59,7 @@ def _least_norm(
     scale: np.ndarray | None,
     rows: np.ndarray,
 ) -> None:
-    """Rows from zero by conjugate gradients: these never leave the span of their data."""
+    """Conjugate gradients from zero, which stay in the span of the row's data."""
     entries, k = half.entries, half.k
     side = entries.side(transposed)
     rss, drop = half.rss[transposed], half.dropped[transposed]
