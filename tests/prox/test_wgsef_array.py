@@ -224,8 +224,77 @@ def test_blocks_that_are_not_finite():
     assert all(np.isnan(part).all() for part in parts)
 
 
-def test_blocks_of_dask(rng):
+def dask_sources():
+    """The same vector as dask collections, with the blocks that they stand for."""
+    dask = pytest.importorskip("dask")
+    array, bag = pytest.importorskip("dask.array"), pytest.importorskip("dask.bag")
+    x = np.random.default_rng(3).normal(size=(90, 1000))
+    rows = [x[i : i + 20] for i in range(0, 90, 20)]
+    tiles = [part for rows_ in rows for part in (rows_[:, :700], rows_[:, 700:])]
+    single = [part.astype(np.float32) for part in rows]
+    flat = [part.ravel() for part in rows]
+    lazy = [dask.delayed(part) for part in rows]
+    whole = array.from_array(x, chunks=(20, 1000))
+    return {
+        "array": (whole, rows),
+        "tiles": (array.from_array(x, chunks=(20, (700, 300))), tiles),
+        "float32": (whole.astype(np.float32), single),
+        "computed": (2.0 * whole.ravel(), [2.0 * part for part in flat]),
+        "unknown sizes": (whole[whole > -1e9].ravel(), flat),
+        "bag of arrays": (bag.from_sequence(rows, npartitions=2), rows),
+        "bag of one array each": (
+            bag.from_delayed([dask.delayed([part]) for part in rows]),
+            rows,
+        ),
+        "delayed": (lazy, rows),
+        "arrays": ([array.from_array(part, chunks=7) for part in rows], rows),
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "array",
+        "tiles",
+        "float32",
+        "computed",
+        "unknown sizes",
+        "bag of arrays",
+        "bag of one array each",
+        "delayed",
+        "arrays",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 10])
+def test_blocks_of_dask(name, size):
+    """What is computed part by part equals, to the last bit, what lies in memory."""
+    source, rows = dask_sources()[name]
+    expected = list(prox_wgsef_blocks(rows, 400, group_size=size))
+    found = list(prox_wgsef_blocks(source, 400, group_size=size))
+    assert len(found) == len(expected)
+    for part, other in zip(found, expected, strict=True):
+        assert part.dtype == other.dtype
+        np.testing.assert_array_equal(part.reshape(other.shape), other)
+    if name == "array":
+        whole = prox_wgsef(np.concatenate(rows), 400, groups=size)
+        tol = 1e-14 * np.abs(np.concatenate(rows)).max()
+        np.testing.assert_allclose(np.concatenate(found), whole, rtol=0, atol=tol)
+
+
+def test_blocks_of_a_bag_of_numbers(rng):
+    bag = pytest.importorskip("dask.bag")
+    x = rng.normal(size=1000)
+    source = bag.from_sequence(x.tolist(), npartitions=3)
+    parts = list(prox_wgsef_blocks(source, 50))
+    np.testing.assert_allclose(np.concatenate(parts), prox_wgsef(x, 50), atol=1e-14)
+
+
+def test_blocks_of_dask_are_checked():
     array = pytest.importorskip("dask.array")
-    x = rng.normal(size=90_000)
-    parts = list(prox_wgsef_blocks(array.from_array(x, chunks=20_000), 400))
-    np.testing.assert_allclose(np.concatenate(parts), prox_wgsef(x, 400), atol=1e-13)
+    source = array.from_array(np.array([1.0, np.nan, 2.0, 3.0]), chunks=2)
+    with pytest.raises(ValueError, match="'blocks' array must be finite"):
+        prox_wgsef_blocks(source, 2)
+    with pytest.raises(ValueError, match=r"'group_size' .* Got 3 for one of 2"):
+        prox_wgsef_blocks(array.ones(4, chunks=2), 1, group_size=3)
+    with pytest.raises(TypeError, match="can be started again"):
+        prox_wgsef_blocks(iter([np.ones(3)]), 1)
