@@ -224,51 +224,41 @@ def test_blocks_that_are_not_finite():
     assert all(np.isnan(part).all() for part in parts)
 
 
-def dask_sources():
-    """The same vector as dask collections, with the blocks that they stand for."""
-    dask = pytest.importorskip("dask")
-    array, bag = pytest.importorskip("dask.array"), pytest.importorskip("dask.bag")
+def dask_source(name):
+    """A dask collection, and the blocks in memory that it stands for."""
+    dask, array = pytest.importorskip("dask"), pytest.importorskip("dask.array")
     x = np.random.default_rng(3).normal(size=(90, 1000))
     rows = [x[i : i + 20] for i in range(0, 90, 20)]
-    tiles = [part for rows_ in rows for part in (rows_[:, :700], rows_[:, 700:])]
-    single = [part.astype(np.float32) for part in rows]
-    flat = [part.ravel() for part in rows]
-    lazy = [dask.delayed(part) for part in rows]
     whole = array.from_array(x, chunks=(20, 1000))
+    if name == "tiles":
+        source = array.from_array(x, chunks=(20, (700, 300)))
+        return source, [part for y in rows for part in (y[:, :700], y[:, 700:])]
+    if name == "float32":
+        return whole.astype(np.float32), [part.astype(np.float32) for part in rows]
+    if name == "computed":
+        return 2.0 * whole.ravel(), [2.0 * part for part in rows]
+    if name.startswith("bag"):
+        bag = pytest.importorskip("dask.bag")
+        if name == "bag of arrays":
+            return bag.from_sequence(rows, npartitions=2), rows
+        return bag.from_delayed([dask.delayed([part]) for part in rows]), rows
     return {
-        "array": (whole, rows),
-        "tiles": (array.from_array(x, chunks=(20, (700, 300))), tiles),
-        "float32": (whole.astype(np.float32), single),
-        "computed": (2.0 * whole.ravel(), [2.0 * part for part in flat]),
-        "unknown sizes": (whole[whole > -1e9].ravel(), flat),
-        "bag of arrays": (bag.from_sequence(rows, npartitions=2), rows),
-        "bag of one array each": (
-            bag.from_delayed([dask.delayed([part]) for part in rows]),
-            rows,
-        ),
-        "delayed": (lazy, rows),
-        "arrays": ([array.from_array(part, chunks=7) for part in rows], rows),
-    }
+        "array": whole,
+        "unknown sizes": whole[whole > -1e9].ravel(),
+        "delayed": [dask.delayed(part) for part in rows],
+        "arrays": [array.from_array(part, chunks=7) for part in rows],
+    }[name], rows
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "array",
-        "tiles",
-        "float32",
-        "computed",
-        "unknown sizes",
-        "bag of arrays",
-        "bag of one array each",
-        "delayed",
-        "arrays",
-    ],
-)
+DASK = ("array", "tiles", "float32", "computed", "unknown sizes", "bag of arrays")
+DASK += ("bag of one array each", "delayed", "arrays")
+
+
+@pytest.mark.parametrize("name", DASK)
 @pytest.mark.parametrize("size", [1, 10])
 def test_blocks_of_dask(name, size):
     """What is computed part by part equals, to the last bit, what lies in memory."""
-    source, rows = dask_sources()[name]
+    source, rows = dask_source(name)
     expected = list(prox_wgsef_blocks(rows, 400, group_size=size))
     found = list(prox_wgsef_blocks(source, 400, group_size=size))
     assert len(found) == len(expected)
