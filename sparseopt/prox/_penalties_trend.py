@@ -26,7 +26,7 @@ class TrendFilter(Norm):
     order : int, default=1
         Degree of the pieces, from 0 to 3; 0 is `TV1D`.
     tol : float, default=1e-10
-        Relative duality gap to which the prox is computed.
+        Relative duality gap to which the prox is computed at least.
 
     See Also
     --------
@@ -35,10 +35,11 @@ class TrendFilter(Norm):
 
     Notes
     -----
-    The prox is an interior-point method: a point whose objective is within `tol` of
-    the least, which moves entries by the order of ``sqrt(tol)``.  There is no formula
-    for the distance to the subdifferential, because differences are zero but for
-    rounding: `subdiff_distance` is `fixed_point_distance`.  The conjugate is finite
+    The prox is an interior-point method with a last step that is exact to rounding, if
+    it finds which differences are zero.  If it does not, the objective is within `tol`
+    of the least, which moves entries by the order of ``sqrt(tol)``.  There is no
+    formula for the distance to the subdifferential, because differences are zero but
+    for rounding: `subdiff_distance` is `fixed_point_distance`.  The conjugate is finite
     only where the dual point has no polynomial part of degree `order`.
 
     References
