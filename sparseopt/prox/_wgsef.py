@@ -262,11 +262,11 @@ def _foreign(
 def _host_masks(
     x: Any, blocks: Blocks, lam: float, debias: float, n_threads: int | None
 ) -> Masks:
-    """Whole and partial groups by the kernels, on the memory of x itself.
+    """Whole and partial groups by the kernels, in the precision of `array_prox`.
 
     The operations that are recorded are then those of the result alone.
     """
-    point = np.ascontiguousarray(to_numpy(x)).reshape(-1)
+    point = np.ascontiguousarray(to_numpy(x), dtype=np.float64).reshape(-1)
     unused = np.empty_like(point)
     u = shrink(point, unused, blocks, lam, debias, False, n_threads, True).u
     assert u is not None

@@ -171,6 +171,7 @@ def test_recorded_tensors_give_the_same_point(rng):
             torch.testing.assert_close(w.detach(), plain, rtol=0.0, atol=tol)
             np.testing.assert_allclose(info.u.detach().numpy(), known.u, atol=tol)
             assert torch.equal(z.detach(), x)
+            assert ((w * x).detach() >= 0).all()  # no sign changes by rounding
     z = torch.tensor([1.0, np.nan, 3.0], requires_grad=True)
     assert prox_wgsef(z, 1, check_finite=False).isnan().all()
     # the result is a function of what is recorded: a second derivative exists
