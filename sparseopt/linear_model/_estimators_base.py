@@ -21,7 +21,8 @@ from sparseopt._core._params import (
 from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._composed import Composed
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
-from sparseopt.linear_model._datafits_more import Huber, Multinomial, Poisson
+from sparseopt.linear_model._datafit_huber import Huber
+from sparseopt.linear_model._datafits_more import Multinomial, Poisson
 from sparseopt.linear_model._solvers import NAMES
 from sparseopt.prox import (
     L0,

@@ -243,19 +243,14 @@ class Coordinates:
         Coordinates that would cross a kink stop there; the step is shortened until
         the objective falls.  Returns how many stopped, or -1 if there was no step.
         """
-        A = self.active(w)
-        if not A.size:
-            return 0
-        old = w[A]
-        part = self.part(A)
-        inner, slope = H[np.ix_(A, A)], g[A]
-        direction = newton_direction(
-            inner, slope + part.slope(old), part.bend(old), self.is_convex
-        )
+        A, direction = self._direction(H, g, w)
         if direction is None:
-            return -1
+            return -1 if A.size else 0
+        old, slope = w[A], g[A]
+        part, inner = self.part(A), H[np.ix_(A, A)]
         value = part.value(old)
-        for t in (1.0, 0.3, 0.1, 0.03):
+        # up to the first kink the quadratic falls all the way
+        for t in (1.0, 0.3, 0.1, 0.03, min(0.03, part.reach(old, direction))):
             new = part.clip(old, old + t * direction)
             step = new - old
             change = step @ slope + 0.5 * (step @ (inner @ step))
@@ -268,6 +263,50 @@ class Coordinates:
                 _kernels.add_rows(H, A, step, g)
                 return stopped if t == 1.0 else max(stopped, 1)
         return -1
+
+    def _direction(
+        self, H: np.ndarray, g: np.ndarray, w: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Smooth coordinates and the Newton direction in them, None if there is none.
+
+        Where the penalty bends down more than the quadratic bends up, those
+        coordinates are left to the sweeps.
+        """
+        A = self.active(w)
+        if not A.size:
+            return A, None
+        old, part = w[A], self.part(A)
+        bend = part.bend(old)
+        rise = g[A] + part.slope(old)
+        direction = newton_direction(H[np.ix_(A, A)], rise, bend, self.is_convex)
+        if direction is not None or self.is_convex:
+            return A, direction
+        up = bend >= 0.0
+        if up.all() or not up.any():
+            return A, None
+        B = A[up]
+        return B, newton_direction(H[np.ix_(B, B)], rise[up], bend[up], False)
+
+    def allows(self, w: np.ndarray) -> bool:
+        """Whether the penalty is finite."""
+        if self.kind == "box":
+            low, high = self.params
+            return bool(np.all((w >= low) & (w <= high)))
+        return not self.positive or bool(np.all(w >= 0.0))
+
+    def reach(self, old: np.ndarray, direction: np.ndarray) -> float:
+        """Share of a step up to its first kink; 1 if there is none in the way."""
+        if self.kind == "none":
+            return 1.0
+        if self.kind == "box":
+            low, high = self.params
+            room = np.where(direction > 0, high - old, low - old)
+        else:
+            room = -old
+        toward = room * direction > 0
+        with np.errstate(over="ignore"):
+            shares = room[toward] / direction[toward]
+        return float(np.min(shares, initial=1.0))
 
     def clip(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         """`new`, stopped at the kinks between it and `old`."""

@@ -174,6 +174,10 @@ class GroupBlocks:
             value += float(self._spread(self.level1) @ np.abs(w))
         return value
 
+    def allows(self, w: np.ndarray) -> bool:
+        """Whether the penalty is finite."""
+        return bool(np.isfinite(w).all())
+
     def slope(self, w: np.ndarray) -> np.ndarray:
         """Derivative at the coordinates where the penalty is smooth."""
         norms = self._norms(w)
