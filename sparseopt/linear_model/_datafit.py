@@ -412,9 +412,11 @@ def _sample_weights(weights: Any, n: int) -> np.ndarray:
     if weights is None:
         return np.full(n, 1.0 / n)
     array = as_vector(weights, "sample_weight", n).astype(np.float64)
-    if array.min() < 0 or not array.sum() > 0:
+    least, most = float(array.min()), float(array.max())
+    if least < 0 or not most > 0:
         raise ValueError(
             "The 'sample_weight' array must not be negative, with a positive sum. "
-            f"Got a minimum of {array.min()} and a sum of {array.sum()}."
+            f"Got a minimum of {least} and a maximum of {most}."
         )
+    array = array / most  # the sum itself may overflow
     return array / array.sum()
