@@ -172,11 +172,11 @@ class Coordinates:
             return lam * (p0 * a + 0.5 * (1.0 - p0) * a * a)
         if self.kind == "mcp":
             return np.where(
-                a <= p0 * lam, lam * a - a * a / (2 * p0), p0 * lam**2 / 2.0
+                a <= p0 * lam, lam * a - a * a / (2 * p0), p0 * lam * lam / 2.0
             )
         if self.kind == "scad":
             middle = (2 * p0 * lam * a - a * a - lam * lam) / (2 * (p0 - 1))
-            top = 0.5 * lam**2 * (p0 + 1)
+            top = 0.5 * lam * lam * (p0 + 1)
             return np.where(a <= lam, lam * a, np.where(a <= p0 * lam, middle, top))
         if self.kind == "log_sum":
             return lam * np.log1p(a / p0)

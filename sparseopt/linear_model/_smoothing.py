@@ -17,12 +17,13 @@ import numpy as np
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
-from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._gap import dual_point
 from sparseopt.linear_model._run import FIELDS, Run, Stop
 
 _FACTOR = 4.0  # between the widths of two stages
 _WORTHWHILE = 16.0  # least ratio of the first width to that of the problem
-_TOL, _MAX_ITER = 1e-2, 500
+_LEAST = 1e-14  # width relative to the targets
+_TOL, _SHARE, _MAX_ITER = 1e-2, 0.1, 500
 
 
 def approach(run: Run, solve: Callable[[Run], Status]) -> None:
@@ -34,8 +35,10 @@ def approach(run: Run, solve: Callable[[Run], Status]) -> None:
     width = _natural_width(run)
     if not width > _WORTHWHILE * own:
         return
-    while width > own:
-        stage = _stage(run, run.datafit.widened(width))
+    # narrower kinks than rounding of the residuals make no difference
+    floor = max(own, _LEAST * float(np.abs(run.datafit.y).max()))
+    while width > floor:
+        stage = _stage(run, width)
         try:
             solve(stage)
         except Stop:
@@ -43,8 +46,25 @@ def approach(run: Run, solve: Callable[[Run], Status]) -> None:
         run.n_epochs = stage.n_epochs
         if np.isfinite(stage.z).all():
             run.set_point(stage.w, stage.z, stage.intercept)
+            _take_dual(run, stage)
         run.record()
-        width = min(width / _FACTOR, _natural_width(run))
+        natural = _natural_width(run)
+        width = natural if _FACTOR**2 * natural < width else width / _FACTOR
+
+
+def _take_dual(run: Run, stage: Run) -> None:
+    """Offer the dual point of a wider loss, which is one of the narrow loss too.
+
+    That of the narrow loss follows the rounding of the residuals where the width is
+    not far above it.
+    """
+    if not run.has_gap:
+        return
+    theta = stage.datafit.gradient(stage.z)
+    grad = run.design.gradient(theta, None, run.n_threads)
+    best = dual_point(run.datafit, run.penalty, theta, grad)
+    if best[0] > run.best_dual[0]:
+        run.best_dual = best
 
 
 def _natural_width(run: Run) -> float:
@@ -60,11 +80,14 @@ def _natural_width(run: Run) -> float:
     return width
 
 
-def _stage(run: Run, datafit: Datafit) -> Run:
+def _stage(run: Run, width: float) -> Run:
     """A run of the wider loss from the point of `run`, that nobody watches."""
-    stage = copy.copy(run)
+    stage, datafit = copy.copy(run), run.datafit.widened(width)
     stage.datafit = datafit
-    stage.tol = _TOL
+    # as exact as the wider loss itself
+    mean = float(run.datafit.s @ np.abs(datafit.y))
+    share = _SHARE * width / mean if mean > 0.0 else _TOL
+    stage.tol = min(_TOL, max(share, _SHARE * run.tol))
     stage.cache, stage.extra = {}, {}
     stage.certificate = None
     stage.best_dual = stage.last_dual = (-math.inf, None)
