@@ -249,8 +249,7 @@ class Coordinates:
         old, slope = w[A], g[A]
         part, inner = self.part(A), H[np.ix_(A, A)]
         value = part.value(old)
-        # up to the first kink the quadratic falls all the way
-        for t in (1.0, 0.3, 0.1, 0.03, min(0.03, part.reach(old, direction))):
+        for t in (1.0, 0.3, 0.1, 0.03):
             new = part.clip(old, old + t * direction)
             step = new - old
             change = step @ slope + 0.5 * (step @ (inner @ step))
@@ -293,20 +292,6 @@ class Coordinates:
             low, high = self.params
             return bool(np.all((w >= low) & (w <= high)))
         return not self.positive or bool(np.all(w >= 0.0))
-
-    def reach(self, old: np.ndarray, direction: np.ndarray) -> float:
-        """Share of a step up to its first kink; 1 if there is none in the way."""
-        if self.kind == "none":
-            return 1.0
-        if self.kind == "box":
-            low, high = self.params
-            room = np.where(direction > 0, high - old, low - old)
-        else:
-            room = -old
-        toward = room * direction > 0
-        with np.errstate(over="ignore"):
-            shares = room[toward] / direction[toward]
-        return float(np.min(shares, initial=1.0))
 
     def clip(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         """`new`, stopped at the kinks between it and `old`."""
