@@ -21,7 +21,9 @@ from sparseopt._core._params import (
 from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._composed import Composed
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
-from sparseopt.linear_model._datafits_more import Huber, Multinomial, Poisson
+from sparseopt.linear_model._datafit_huber import Huber
+from sparseopt.linear_model._datafits_more import Multinomial, Poisson
+from sparseopt.linear_model._design import check_structure
 from sparseopt.linear_model._solvers import NAMES
 from sparseopt.prox import (
     L0,
@@ -104,6 +106,7 @@ class Proximal(BaseEstimator):
         return self.penalty.with_lam(lam)
 
     def _validate(self, X: Any, y: Any, **options: Any) -> tuple[Any, Any]:
+        check_structure(X)
         return validate_data(
             self, X, y, accept_sparse=list(_SPARSE), dtype=list(_FLOATS), **options
         )
@@ -111,6 +114,7 @@ class Proximal(BaseEstimator):
     def _again(self, X: Any) -> Any:
         """Samples to predict for."""
         check_is_fitted(self)
+        check_structure(X)
         return validate_data(
             self, X, accept_sparse=list(_SPARSE), dtype=list(_FLOATS), reset=False
         )

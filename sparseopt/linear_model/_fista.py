@@ -17,6 +17,7 @@ from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._keeper import Keeper
 from sparseopt.linear_model._run import Run
+from sparseopt.linear_model._smoothing import approach
 
 _SHRINK, _GROW = 2.0, 0.9
 # Share of the loss below which differences of its values are rounding.
@@ -33,6 +34,11 @@ def unfit(datafit: Datafit, penalty: Any) -> str | None:
 
 def solve(run: Run) -> Status:
     """Iterate until the certificate holds or rounding stops all movement."""
+    approach(run, _solve)
+    return _solve(run)
+
+
+def _solve(run: Run) -> Status:
     with Keeper(run) as keeper:
         if run.penalty.is_convex or not np.isfinite(run.penalty.value(run.w)):
             keeper.begin()

@@ -16,7 +16,8 @@ from sparseopt._core._random import as_generator
 from sparseopt._core._status import Status
 from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
-from sparseopt.linear_model._datafits_more import Huber, Multinomial
+from sparseopt.linear_model._datafit_huber import Huber
+from sparseopt.linear_model._datafits_more import Multinomial
 from sparseopt.linear_model._keeper import Keeper
 from sparseopt.linear_model._run import Run
 from sparseopt.linear_model._stochastic import Work, dense_steps, sparse_steps
