@@ -93,8 +93,7 @@ def _rows(lam: np.ndarray, step: float) -> Rows:
                 "The 'lam' array must be finite, not negative and nonincreasing. "
                 f"Got {_offender(weights)}."
             )
-        for row, target in zip(rows, result, strict=True):
-            _sequences.slope(row, weights, step, target)
+        _sequences.slope_rows(rows, weights, step, result)
 
     return solve
 

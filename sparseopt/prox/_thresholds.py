@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from sparseopt.prox import _kernels
+from sparseopt.prox import _kernels, _row_kernels
 from sparseopt.prox._engine import kernel, reject, thread_count
 
 
@@ -40,6 +40,24 @@ def threshold(
         np.ldexp(scaled, exponent, out=w)
     if step == _kernels.BAD:
         reject(v, w, finite)
+
+
+def threshold_rows(
+    rows: np.ndarray,
+    into: np.ndarray,
+    left: np.ndarray,
+    total: float,
+    cap: float,
+    absolute: bool,
+    n_threads: int | None,
+) -> None:
+    """`threshold` of each row; `left` marks those for which it has to be called."""
+    n = rows.shape[1]
+    if total == 0 or total >= n * cap or thread_count(2, n) > 1:
+        left[:] = 1
+        return
+    threads = thread_count(n_threads, rows.size)
+    _row_kernels.simplex_rows(rows, into, total, cap, absolute, left, threads)
 
 
 def _exponent(v: np.ndarray, total: float) -> int:
