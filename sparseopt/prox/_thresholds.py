@@ -77,6 +77,16 @@ def threshold_weighted(
     if not np.isfinite(v).all():
         reject(v, w, finite)
         return
+    unit = math.frexp(float(np.max(q)))[1]
+    if abs(unit) > 100:  # their squares are needed
+        q = np.ldexp(q, -unit)
+        if math.frexp(total)[1] - unit > 1020:
+            raise ValueError(
+                "The 'weights' array must let the sum be reached within the range of "
+                f"floats. Got weights of at most {np.ldexp(np.max(q), unit)} for a sum "
+                f"of {total:g}."
+            )
+        total = math.ldexp(total, -unit)
     exponent = _exponent(v, total)
     y, limit = np.ldexp(v.astype(np.float64), -exponent), math.ldexp(total, -exponent)
     top = np.full_like(y, np.inf) if caps is None else np.ldexp(caps, -exponent)
