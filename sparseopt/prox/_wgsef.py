@@ -24,7 +24,7 @@ from sparseopt._core._params import (
     validate_params,
 )
 from sparseopt.prox._blocks import Blocks, make_blocks
-from sparseopt.prox._engine import Shares, shrink
+from sparseopt.prox._engine import Shares, shrink, shrink_rows
 from sparseopt.prox._inputs import as_output
 from sparseopt.prox._slices import fast_point, map_slices, slice_length
 from sparseopt.prox._wgsef_array import Masks, array_prox
@@ -182,7 +182,10 @@ def prox_wgsef(
         given = (blocks, lam, debias, check_finite, n_threads, return_info)
         return shrink(vector, into, *given)
 
-    found = map_slices(solve, point, w, axis)
+    def together(rows: np.ndarray, into: np.ndarray, left: np.ndarray) -> None:
+        shrink_rows(rows, into, left, blocks, lam, debias, n_threads)
+
+    found = map_slices(solve, point, w, axis, None if return_info else together)
     if not return_info:
         return w
     counts = [int(np.count_nonzero(each.u)) for each in found]
