@@ -33,18 +33,18 @@ def unfit(datafit: Datafit, penalty: Any) -> str | None:
 
 def solve(run: Run) -> Status:
     """Iterate until the certificate holds or rounding stops all movement."""
-    with Keeper(run) as keeper:
-        if run.penalty.is_convex or not np.isfinite(run.penalty.value(run.w)):
-            keeper.begin()
-        state = _Fista(run)
-        while True:
-            moved = state.step()
-            if keeper.due() or not moved:
-                still = state.settled(run.tol * run.scale) or not moved
-                keeper.record(state.w, state.xw + state.b, state.b, settled=still)
-                state.b = run.intercept
-                if not moved:
-                    return Status.PRECISION
+    keeper = Keeper(run)
+    if run.penalty.is_convex or not np.isfinite(run.penalty.value(run.w)):
+        keeper.begin()
+    state = _Fista(run)
+    while True:
+        moved = state.step()
+        if keeper.due() or not moved:
+            still = state.settled(run.tol * run.scale) or not moved
+            keeper.record(state.w, state.xw + state.b, state.b, settled=still)
+            state.b = run.intercept
+            if not moved:
+                return Status.PRECISION
 
 
 class _Fista:

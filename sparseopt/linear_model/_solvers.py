@@ -27,6 +27,13 @@ from sparseopt.prox import Penalty
 
 # Ends that a tolerance reached at the last moment turns into success.
 _REACHED = (Status.MAX_ITER, Status.STALLED, Status.PRECISION, Status.TIME_LIMIT)
+# Solvers that do not converge answer the best of the points that were looked at.
+_MESSAGES = {
+    Status.STOPPED_BY_CALLBACK: "The callback asked to stop; this is the best point "
+    "that it saw.",
+    Status.INTERRUPTED: "The run was interrupted from the keyboard; this is the best "
+    "point so far.",
+}
 
 
 class Solver(NamedTuple):
@@ -117,7 +124,10 @@ def solve(
     verbose: int = 0,
     warn: bool = True,
 ) -> CompositeResult:
-    """Run an algorithm; whatever ends it, the point of `run` is its answer."""
+    """Run an algorithm; its answer is the point of `run` that converged, or the best.
+
+    Whatever ends it, the run is left at that point.
+    """
     _check_options(run.options, name, owner)
     run.design.require_squares()
     run.monitor = Monitor(
@@ -168,7 +178,7 @@ def _check_options(options: dict[str, Any], name: str, owner: str) -> None:
 def _result(run: Run, status: Status, name: str) -> CompositeResult:
     proof = run.certificate
     if status is not Status.CONVERGED or proof is None:
-        proof = run.certify()
+        proof = run.best.restore(run)
     if not np.isfinite(proof.objective):
         status = Status.NUMERICAL_FAILURE
     elif proof.residual <= run.tol and status in _REACHED:
@@ -187,6 +197,7 @@ def _result(run: Run, status: Status, name: str) -> CompositeResult:
         solver=name,
         n_epochs=run.n_epochs,
         status=status,
+        message=_MESSAGES.get(status, ""),
         n_iter=run.n_iter,
         objective=proof.objective,
         residual=proof.residual,
