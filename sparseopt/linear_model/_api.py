@@ -71,9 +71,9 @@ def minimize_composite(
         descent for several classes.  "envelope": for the group sparse envelope.
     tol : float, optional
         Bound on the duality gap relative to F at ``w = 0``, or where there is none, as
-        for penalties that are not convex, on the largest distance of the negative gradient to the
-        subdifferential relative to the largest gradient at ``w = 0``; 1e-8, or 1e-5
-        for float32 samples.
+        for penalties that are not convex, on the largest distance of the negative
+        gradient to the subdifferential relative to the largest gradient at ``w = 0``;
+        1e-8, or 1e-5 for float32 samples.
     max_iter : int, optional
         Limit on outer iterations; the default depends on the solver.
     max_time : float, optional
