@@ -13,6 +13,7 @@ from sparseopt.linear_model._envelope_estimators import (
     SparseEnvelopeRegressor,
 )
 from sparseopt.linear_model._estimators import ProximalClassifier, ProximalRegressor
+from sparseopt.linear_model._estimators_cox import ProximalCox
 from sparseopt.linear_model._estimators_cv import (
     ProximalClassifierCV,
     ProximalRegressorCV,
@@ -35,6 +36,7 @@ __all__ = [
     "Poisson",
     "ProximalClassifier",
     "ProximalClassifierCV",
+    "ProximalCox",
     "ProximalRegressor",
     "ProximalRegressorCV",
     "SparseEnvelopeClassifier",

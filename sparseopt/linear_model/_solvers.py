@@ -91,6 +91,8 @@ def choose(datafit: Datafit, penalty: Penalty, solver: str, owner: str) -> str:
         for name in _PREFERENCE:
             if name == "multinomial_cd" and datafit.design.n > _MANY:
                 continue  # products with all of X pay
+            if name == "prox_newton" and not datafit.has_hessian:
+                continue  # with bounds of the curvature only, its steps are short
             if name in _SOLVERS and _SOLVERS[name].unfit(datafit, penalty) is None:
                 return name
         reasons = "; ".join(
