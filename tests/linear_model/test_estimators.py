@@ -43,7 +43,7 @@ def signal(X):
         ProximalRegressor(loss="poisson"),
         # weights have to be repetitions to 1e-7
         ProximalRegressor(loss="huber", penalty="elastic_net", tol=1e-14),
-        ProximalClassifier(loss="multinomial", penalty="group_rows"),
+        ProximalClassifier(loss="multinomial", penalty="group_rows", tol=1e-12),
     ]
 )
 def test_sklearn_check(estimator, check):
