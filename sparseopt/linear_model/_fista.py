@@ -34,7 +34,7 @@ def unfit(datafit: Datafit, penalty: Any) -> str | None:
 def solve(run: Run) -> Status:
     """Iterate until the certificate holds or rounding stops all movement."""
     keeper = Keeper(run)
-    if run.penalty.is_convex or not np.isfinite(run.penalty.value(run.w)):
+    if run.penalty.is_convex:
         keeper.begin()
     state = _Fista(run)
     while True:

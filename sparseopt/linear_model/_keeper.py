@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._run import Run
 
 # Iterations that are all recorded; later ones only now and then, as a record costs
@@ -23,11 +22,8 @@ class Keeper:
         self.steps = 0
 
     def begin(self) -> None:
-        """Record the point that the run starts from, moved to where P is finite."""
-        run = self.run
-        if not isinstance(run.penalty, Terms) and run.penalty.value(run.w) == math.inf:
-            run.set_point(run.penalty.prox(run.w, 1.0))
-        self.record(run.w, run.z, run.intercept)
+        """Record the point that the run starts from."""
+        self.record(self.run.w, self.run.z, self.run.intercept)
 
     def due(self) -> bool:
         """Count an iteration; whether it has to be recorded."""

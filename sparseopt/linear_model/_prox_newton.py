@@ -142,6 +142,8 @@ def _search(
         value = datafit.value(z) + part.value(w + t * step)
         if value <= old + _SLOPE * t * min(predicted, 0.0) + slack:
             w += t * step
+            if getattr(part, "kind", "") == "box":  # rounding may step over a bound
+                w[:] = part.clip(w, w)
             coef = run.w.copy()
             coef[cols] = w
             run.set_point(coef, z, intercept + shift)

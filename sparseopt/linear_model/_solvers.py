@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from sparseopt._core._status import Status
 from sparseopt.linear_model import _admm, _envelope, _fista, _multinomial_cd, _pdhg
 from sparseopt.linear_model._bcd import solve_bcd, unfit_bcd
 from sparseopt.linear_model._cd import solve_cd, unfit_cd
+from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._prox_newton import solve_newton, unfit_newton
 from sparseopt.linear_model._result import CompositeResult
@@ -28,7 +30,7 @@ from sparseopt.prox import Penalty
 # Ends that a tolerance reached at the last moment turns into success.
 _REACHED = (Status.MAX_ITER, Status.STALLED, Status.PRECISION, Status.TIME_LIMIT)
 # Solvers that do not converge answer the best of the points that were looked at.
-_MESSAGES = {
+MESSAGES = {
     Status.STOPPED_BY_CALLBACK: "The callback asked to stop; this is the best point "
     "that it saw.",
     Status.INTERRUPTED: "The run was interrupted from the keyboard; this is the best "
@@ -144,6 +146,7 @@ def solve(
     )
     with run.monitor:
         try:
+            _enter_domain(run)
             status = _SOLVERS[name].solve(run)
         except Stop as stop:
             status = stop.status
@@ -160,6 +163,12 @@ def solve(
     if warn:
         run.monitor.warn_if_not_converged(result.status, result.residual, run.tol)
     return result
+
+
+def _enter_domain(run: Run) -> None:
+    """Move a start at which the penalty is infinite to where it is not."""
+    if not isinstance(run.penalty, Terms) and run.penalty.value(run.w) == math.inf:
+        run.set_point(run.penalty.prox(run.w, 1.0))
 
 
 def _check_options(options: dict[str, Any], name: str, owner: str) -> None:
@@ -199,7 +208,7 @@ def _result(run: Run, status: Status, name: str) -> CompositeResult:
         solver=name,
         n_epochs=run.n_epochs,
         status=status,
-        message=_MESSAGES.get(status, ""),
+        message=MESSAGES.get(status, ""),
         n_iter=run.n_iter,
         objective=proof.objective,
         residual=proof.residual,

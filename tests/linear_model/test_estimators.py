@@ -41,12 +41,14 @@ def signal(X):
 @parametrize_with_checks(
     [
         ProximalRegressor(loss="poisson"),
-        # weights have to be repetitions to 1e-7
-        ProximalRegressor(loss="huber", penalty="elastic_net", tol=1e-14),
-        ProximalClassifier(loss="multinomial", penalty="group_rows", tol=1e-12),
+        ProximalRegressor(loss="huber", penalty="elastic_net"),
+        ProximalClassifier(loss="multinomial", penalty="group_rows"),
     ]
 )
 def test_sklearn_check(estimator, check):
+    if "sample_weight_equivalence" in check.func.__name__:
+        # weights have to be repetitions to 1e-7, a relative gap bounds them by its root
+        estimator = clone(estimator).set_params(tol=1e-14)
     check(estimator)
 
 
