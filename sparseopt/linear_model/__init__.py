@@ -14,6 +14,7 @@ from sparseopt.linear_model._envelope_estimators import (
     SparseEnvelopeRegressor,
 )
 from sparseopt.linear_model._estimators import ProximalClassifier, ProximalRegressor
+from sparseopt.linear_model._estimators_cox import ProximalCox
 from sparseopt.linear_model._estimators_cv import (
     ProximalClassifierCV,
     ProximalRegressorCV,
@@ -36,6 +37,7 @@ __all__ = [
     "Poisson",
     "ProximalClassifier",
     "ProximalClassifierCV",
+    "ProximalCox",
     "ProximalRegressor",
     "ProximalRegressorCV",
     "SparseEnvelopeClassifier",

@@ -42,13 +42,13 @@ def unfit(datafit: Datafit, penalty: Any) -> str | None:
 def solve(run: Run) -> Status:
     """Iterate until the certificate holds."""
     state = _Admm(run)
-    with Keeper(run) as keeper:
-        keeper.begin()
-        while True:
-            state.step()
-            if keeper.due():
-                state.leave_duals()
-                keeper.record(state.point())
+    keeper = Keeper(run)
+    keeper.begin()
+    while True:
+        state.step()
+        if keeper.due():
+            state.leave_duals()
+            keeper.record(state.point())
 
 
 def terms_of(run: Run) -> Terms:

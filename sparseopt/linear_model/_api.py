@@ -73,10 +73,10 @@ def minimize_composite(
         "pdhg": splitting, for sums of penalties.  "multinomial_cd": block coordinate
         descent for several classes.  "envelope": for the group sparse envelope.
     tol : float, optional
-        Bound on the duality gap relative to F at ``w = 0``, or for penalties that are
-        not convex on the largest distance of the negative gradient to the
-        subdifferential relative to the largest gradient at ``w = 0``; 1e-8, or 1e-5
-        for float32 samples.
+        Bound on the duality gap relative to F at ``w = 0``, or where there is none, as
+        for penalties that are not convex, on the largest distance of the negative
+        gradient to the subdifferential relative to the largest gradient at ``w = 0``;
+        1e-8, or 1e-5 for float32 samples.
     max_iter : int, optional
         Limit on outer iterations; the default depends on the solver.
     max_time : float, optional
@@ -84,7 +84,7 @@ def minimize_composite(
     callback : callable, optional
         Called after each iteration with a read-only state: ``n_iter``, ``elapsed``,
         ``objective``, ``residual``, ``coef``, ``intercept``.  A true return value stops
-        the solver.
+        the solver at the point of the least objective so far, nearly always the last.
     verbose : int, default=0
         0 silent, 1 progress bar and summary, 2 a line each half second, 3 every line.
     random_state : int, RandomState or Generator, optional
@@ -116,8 +116,8 @@ def minimize_composite(
     Warns
     -----
     ConvergenceWarning
-        If `tol` was not reached and no callback asked to stop; the last iterate is
-        returned, with its status.
+        If `tol` was not reached and no callback asked to stop; the best point that was
+        looked at is returned, with its status.
 
     References
     ----------

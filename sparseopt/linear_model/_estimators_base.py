@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -185,6 +186,27 @@ def regression_loss(
     r = np.abs(y - z)
     near = np.minimum(r, delta) if loss == "huber" else r
     return near * (r - 0.5 * near)
+
+
+def explained_deviance(y: np.ndarray, z: np.ndarray, weight: Any) -> float:
+    """Share of the Poisson deviance of the mean that rates ``exp(z)`` explain.
+
+    From the logarithms, as rates may underflow.
+    """
+    z = z.astype(np.float64, copy=False)
+    y = y.astype(np.float64, copy=False)
+    mean = float(np.average(y, weights=weight))
+    # a mean of zero has no deviance to explain
+    none = 0.0
+    if mean > 0.0:
+        level = np.full_like(y, math.log(mean))
+        none = np.average(regression_loss("poisson", 0.0, y, level), weights=weight)
+    left = np.average(regression_loss("poisson", 0.0, y, z), weights=weight)
+    # what rounding leaves of a difference of numbers of this size
+    least = 1e-15 * float(np.average(np.abs(xlogy(y, y)) + y, weights=weight))
+    if none <= least:
+        return float(left <= least)
+    return float(1.0 - left / none)
 
 
 def classification_loss(codes: np.ndarray, z: np.ndarray) -> np.ndarray:

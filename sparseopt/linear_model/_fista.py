@@ -39,18 +39,18 @@ def solve(run: Run) -> Status:
 
 
 def _solve(run: Run) -> Status:
-    with Keeper(run) as keeper:
-        if run.penalty.is_convex or not np.isfinite(run.penalty.value(run.w)):
-            keeper.begin()
-        state = _Fista(run)
-        while True:
-            moved = state.step()
-            if keeper.due() or not moved:
-                still = state.settled(run.tol * run.scale) or not moved
-                keeper.record(state.w, state.xw + state.b, state.b, settled=still)
-                state.b = run.intercept
-                if not moved:
-                    return Status.PRECISION
+    keeper = Keeper(run)
+    if run.penalty.is_convex:
+        keeper.begin()
+    state = _Fista(run)
+    while True:
+        moved = state.step()
+        if keeper.due() or not moved:
+            still = state.settled(run.tol * run.scale) or not moved
+            keeper.record(state.w, state.xw + state.b, state.b, settled=still)
+            state.b = run.intercept
+            if not moved:
+                return Status.PRECISION
 
 
 class _Fista:

@@ -165,6 +165,8 @@ def _search(
             break
         t, point = 2.0 * t, longer
     w += t * step
+    if getattr(part, "kind", "") == "box":  # rounding may step over a bound
+        w[:] = part.clip(w, w)
     coef = run.w.copy()
     coef[cols] = w
     run.set_point(coef, point[1], intercept + point[2])

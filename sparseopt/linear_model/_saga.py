@@ -204,13 +204,13 @@ def solve_saga(run: Run) -> Status:
     """SAGA with steps 1 / (3 L); an iteration is a pass over the samples."""
     samples = _Samples(run)
     step = float(run.options.get("step", 1.0 / (3.0 * samples.L)))
-    with Keeper(run, every=3) as keeper:
-        keeper.begin()
-        state = _State(run, samples, step, saga=True)
-        while True:
-            samples.advance(run, state.work, samples.n)
-            if keeper.due():
-                state.record(keeper)
+    keeper = Keeper(run, every=3)
+    keeper.begin()
+    state = _State(run, samples, step, saga=True)
+    while True:
+        samples.advance(run, state.work, samples.n)
+        if keeper.due():
+            state.record(keeper)
 
 
 def solve_svrg(run: Run) -> Status:
@@ -219,14 +219,14 @@ def solve_svrg(run: Run) -> Status:
         return _solve_batches(run)
     samples = _Samples(run)
     step = float(run.options.get("step", 1.0 / (4.0 * samples.L)))
-    with Keeper(run) as keeper:
-        keeper.begin()
-        state = _State(run, samples, step, saga=False)
-        while True:
-            samples.advance(run, state.work, 2 * samples.n)
-            keeper.steps += 1
-            state.record(keeper)
-            state.anchor()
+    keeper = Keeper(run)
+    keeper.begin()
+    state = _State(run, samples, step, saga=False)
+    while True:
+        samples.advance(run, state.work, 2 * samples.n)
+        keeper.steps += 1
+        state.record(keeper)
+        state.anchor()
 
 
 def _solve_batches(run: Run) -> Status:
@@ -240,28 +240,26 @@ def _solve_batches(run: Run) -> Status:
     step = float(
         run.options.get("step", 1.0 / (4.0 * L) if size < samples.n else 1 / L)
     )
-    with Keeper(run) as keeper:
-        keeper.begin()
-        while True:
-            w, b = run.w.copy(), run.intercept
-            table = datafit.gradient(run.z)
-            mean, mean_b = run.design.rmatvec(table), table.sum(axis=0)
-            for _ in range(n_steps):
-                rows = samples.pick[rng.integers(0, samples.pick.size, size)]
-                Xi = samples.X[rows]
-                change = _slopes(datafit, rows, np.asarray(Xi @ w) + b)
-                change *= samples.boost[rows].reshape(-1, *[1] * (change.ndim - 1))
-                old = table[rows].T * _inverse(samples, rows)
-                change = (change - old.T) / size
-                w = run.penalty.prox(
-                    w - step * (np.asarray(Xi.T @ change) + mean), step
-                )
-                if datafit.fit_intercept:
-                    b = b - step * samples.scale_b * (change.sum(axis=0) + mean_b)
-                if run.expired():
-                    break
-            keeper.steps += 1
-            keeper.record(w, intercept=b)
+    keeper = Keeper(run)
+    keeper.begin()
+    while True:
+        w, b = run.w.copy(), run.intercept
+        table = datafit.gradient(run.z)
+        mean, mean_b = run.design.rmatvec(table), table.sum(axis=0)
+        for _ in range(n_steps):
+            rows = samples.pick[rng.integers(0, samples.pick.size, size)]
+            Xi = samples.X[rows]
+            change = _slopes(datafit, rows, np.asarray(Xi @ w) + b)
+            change *= samples.boost[rows].reshape(-1, *[1] * (change.ndim - 1))
+            old = table[rows].T * _inverse(samples, rows)
+            change = (change - old.T) / size
+            w = run.penalty.prox(w - step * (np.asarray(Xi.T @ change) + mean), step)
+            if datafit.fit_intercept:
+                b = b - step * samples.scale_b * (change.sum(axis=0) + mean_b)
+            if run.expired():
+                break
+        keeper.steps += 1
+        keeper.record(w, intercept=b)
 
 
 def _inverse(samples: _Samples, rows: np.ndarray) -> np.ndarray:
