@@ -194,6 +194,31 @@ cdef inline int64_t draw(uint64_t* state, int64_t n) noexcept nogil:
     return <int64_t>(((x * <uint64_t>2685821657736338717) >> 11) % <uint64_t>n)
 
 
+# Samples are drawn that many steps ahead, so that their rows are on the way to the cache.
+cdef enum:
+    AHEAD = 4
+    LINE = 64
+
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define so_prefetch(p) __builtin_prefetch(p)
+    #else
+    #define so_prefetch(p) ((void)(p))
+    #endif
+    """
+    void so_prefetch(const void*) noexcept nogil
+
+
+cdef inline void fetch(const void* start, int64_t size) noexcept nogil:
+    """Ask for the cache lines of some bytes."""
+    cdef int64_t at = 0
+    while at < size:
+        so_prefetch(<const char*>start + at)
+        at += LINE
+
+
 # ------------------------------------------------------------------------------- steps
 
 cdef class Work:
@@ -215,6 +240,7 @@ cdef class Work:
     cdef const double[::1] boost, weights
     cdef const int64_t[::1] pick
     cdef int64_t[::1] last
+    cdef int64_t[AHEAD] drawn
 
     def __init__(self, dict arrays, str loss, double delta, str penalty, tuple numbers,
                  bint positive, double step, double step_b, bint saga, uint64_t seed):
@@ -230,6 +256,15 @@ cdef class Work:
         self.reg.l1, self.reg.l2, self.reg.a, self.reg.b = numbers
         self.reg.weight = 1.0
         self.step_b, self.count, self.state = step_b, 0, seed
+
+    cdef inline int64_t ahead(self, int64_t step) noexcept nogil:
+        """Draw the sample of a step of this call, and ask for what is known of it."""
+        cdef int64_t i = self.pick[draw(&self.state, self.pick.shape[0])]
+        self.drawn[step % AHEAD] = i
+        so_prefetch(&self.table[i, 0])
+        so_prefetch(&self.y[i, 0])
+        so_prefetch(&self.boost[i])
+        return i
 
     cdef inline void catch_up(self, int64_t j) noexcept nogil:
         """Make the steps that coordinate j has not made yet."""
@@ -284,12 +319,18 @@ cdef class Work:
 def sparse_steps(Work work, const real[::1] data, const index[::1] indices,
                  const index[::1] indptr, const double[::1] shares, int64_t n_steps):
     """Steps over the rows of a CSR matrix; `shares` are the weights of the samples, of sum 1."""
-    cdef int64_t i, j, a, _step
+    cdef int64_t i, j, a, step
     cdef int k
     cdef double x, share
     with nogil:
-        for _step in range(n_steps):
-            i = work.pick[draw(&work.state, work.pick.shape[0])]
+        for step in range(min(n_steps, AHEAD)):
+            work.ahead(step)
+        for step in range(n_steps):
+            i = work.drawn[step % AHEAD]
+            if step + AHEAD < n_steps:
+                so_prefetch(&indptr[work.ahead(step + AHEAD)])
+            if step + AHEAD // 2 < n_steps:
+                fetch_row(data, indices, indptr, work.drawn[(step + AHEAD // 2) % AHEAD])
             for k in range(work.K):
                 work.z[k] = work.b[k]
             for a in range(indptr[i], indptr[i + 1]):
@@ -307,13 +348,26 @@ def sparse_steps(Work work, const real[::1] data, const index[::1] indices,
             work.count = work.count + 1  # += asks for the GIL under nonecheck
 
 
+cdef inline void fetch_row(const real[::1] data, const index[::1] indices,
+                           const index[::1] indptr, int64_t i) noexcept nogil:
+    cdef int64_t a = indptr[i], size = indptr[i + 1] - indptr[i]
+    if size > 0:
+        fetch(&data[a], size * <int64_t>sizeof(real))
+        fetch(&indices[a], size * <int64_t>sizeof(index))
+
+
 def dense_steps(Work work, const real[:, ::1] X, const double[::1] shares, int64_t n_steps):
     """Steps over the rows of a matrix; `shares` are the weights of the samples, of sum 1."""
-    cdef int64_t i, j, _step, p = X.shape[1]
+    cdef int64_t i, j, step, p = X.shape[1], size = min(p * <int64_t>sizeof(real), 4096)
     cdef double share
     with nogil:
-        for _step in range(n_steps):
-            i = work.pick[draw(&work.state, work.pick.shape[0])]
+        for step in range(min(n_steps, AHEAD)):
+            work.ahead(step)
+        for step in range(n_steps):
+            i = work.drawn[step % AHEAD]
+            if step + AHEAD < n_steps:
+                # the start of long rows, whose rest follows in order
+                fetch(&X[work.ahead(step + AHEAD), 0], size)
             predict_row(work, X, i)
             work.look(i)
             share = shares[i] if work.saga else 0.0
