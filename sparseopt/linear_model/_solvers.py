@@ -84,6 +84,8 @@ def choose(datafit: Datafit, penalty: Penalty, solver: str, owner: str) -> str:
         for name in _PREFERENCE:
             if name == "multinomial_cd" and datafit.design.n > _MANY:
                 continue  # products with all of X pay
+            if name == "admm" and _admm.is_slow(datafit, penalty):
+                continue
             if name in _SOLVERS and _SOLVERS[name].unfit(datafit, penalty) is None:
                 return name
         reasons = "; ".join(

@@ -11,6 +11,8 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 import numpy as np
 
+from ._sampling cimport draw, fetch, so_prefetch
+
 ctypedef fused real:
     float
     double
@@ -184,39 +186,9 @@ cdef inline void slopes(int loss, const double* z, const double* y, int K, doubl
         out[0] = r if loss == SQUARES else min(max(r, -delta), delta)
 
 
-cdef inline int64_t draw(uint64_t* state, int64_t n) noexcept nogil:
-    """A number below n, by xorshift with a multiplier."""
-    cdef uint64_t x = state[0]
-    x ^= x >> 12
-    x ^= x << 25
-    x ^= x >> 27
-    state[0] = x
-    return <int64_t>(((x * <uint64_t>2685821657736338717) >> 11) % <uint64_t>n)
-
-
 # Samples are drawn that many steps ahead, so that their rows are on the way to the cache.
 cdef enum:
     AHEAD = 4
-    LINE = 64
-
-
-cdef extern from *:
-    """
-    #if defined(__GNUC__)
-    #define so_prefetch(p) __builtin_prefetch(p)
-    #else
-    #define so_prefetch(p) ((void)(p))
-    #endif
-    """
-    void so_prefetch(const void*) noexcept nogil
-
-
-cdef inline void fetch(const void* start, int64_t size) noexcept nogil:
-    """Ask for the cache lines of some bytes."""
-    cdef int64_t at = 0
-    while at < size:
-        so_prefetch(<const char*>start + at)
-        at += LINE
 
 
 # ------------------------------------------------------------------------------- steps
