@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sparseopt._core._params import (
     validate_params,
 )
 from sparseopt._core._threads import effective_n_threads
-from sparseopt.linear_model._composed import Composed, as_penalty
+from sparseopt.linear_model._composed import Composed, as_penalty, exact_form
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import Run
@@ -143,6 +144,8 @@ def minimize_composite(
     k = datafit.n_outputs
     shape = (datafit.design.p, k) if k else (datafit.design.p,)
     penalty = as_penalty(penalty, shape, _OWNER)
+    if solver == "auto" and datafit.curvature < math.inf:
+        penalty = exact_form(penalty, shape)
     name = choose(datafit, penalty, solver, _OWNER)
     single = datafit.design.dtype == np.float32
     coef, intercept = _reachable(datafit, *_start(datafit, w0, init))

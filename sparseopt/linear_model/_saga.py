@@ -2,7 +2,8 @@
 
 For many more samples than features.  Both make steps on one sample at a time in
 compiled loops where the penalty is separable; "prox_svrg" takes batches and the
-proximal operator of the penalty object where it is not.
+proximal operator of the penalty object where it is not.  Once the support is nearly
+found, Newton steps on it finish where they are cheaper than further passes.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafit_huber import Huber
 from sparseopt.linear_model._datafits_more import Multinomial
 from sparseopt.linear_model._keeper import Keeper
+from sparseopt.linear_model._prox_newton import solve_newton, unfit_newton
 from sparseopt.linear_model._run import Run
 from sparseopt.linear_model._stochastic import Work, dense_steps, sparse_steps
 
 # Multiplications between two looks at the keyboard.
 _CHUNK = 20_000_000
 _SEED = 0
+# Residual from which on Newton steps finish, on so many coefficients at most: the Gram
+# matrix of m columns costs as much as some passes where m^2 is a multiple of p.
+_NEAR, _MOST, _MULTIPLE = 1e-2, 1000, 100
 _LOSSES = {
     LeastSquares: "squares",
     Logistic: "logistic",
@@ -192,6 +197,18 @@ class _State:
         )
         self.arrays["b"][:] = self.run.intercept
 
+    def near(self) -> bool:
+        """Whether Newton steps from the run's point are cheaper than further passes."""
+        run, proof = self.run, self.run.certificate
+        if proof is None or not run.tol < proof.residual <= _NEAR:
+            return False
+        if "step" in run.options or not (run.has_gap and run.penalty.is_convex):
+            return False
+        m = int(np.count_nonzero(run.w))
+        if m > _MOST or m * m > _MULTIPLE * run.design.p:
+            return False
+        return unfit_newton(run.datafit, run.penalty) is None
+
     def _intercept(self) -> Any:
         return (
             self.arrays["b"].copy()
@@ -201,7 +218,10 @@ class _State:
 
 
 def solve_saga(run: Run) -> Status:
-    """SAGA with steps 1 / (3 L); an iteration is a pass over the samples."""
+    """SAGA with steps 1 / (3 L); an iteration is a pass over the samples.
+
+    With a step of its own it goes on to the end, else Newton steps may finish.
+    """
     samples = _Samples(run)
     step = float(run.options.get("step", 1.0 / (3.0 * samples.L)))
     keeper = Keeper(run, every=3)
@@ -211,6 +231,8 @@ def solve_saga(run: Run) -> Status:
         samples.advance(run, state.work, samples.n)
         if keeper.due():
             state.record(keeper)
+            if state.near():
+                return solve_newton(run)
 
 
 def solve_svrg(run: Run) -> Status:
@@ -226,6 +248,8 @@ def solve_svrg(run: Run) -> Status:
         samples.advance(run, state.work, 2 * samples.n)
         keeper.steps += 1
         state.record(keeper)
+        if state.near():
+            return solve_newton(run)
         state.anchor()
 
 

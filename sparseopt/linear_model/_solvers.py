@@ -95,6 +95,8 @@ def choose(datafit: Datafit, penalty: Penalty, solver: str, owner: str) -> str:
                 continue  # products with all of X pay
             if name == "prox_newton" and not datafit.has_hessian:
                 continue  # with bounds of the curvature only, its steps are short
+            if name == "admm" and _admm.is_slow(datafit, penalty):
+                continue
             if name in _SOLVERS and _SOLVERS[name].unfit(datafit, penalty) is None:
                 return name
         reasons = "; ".join(

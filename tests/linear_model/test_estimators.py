@@ -185,7 +185,8 @@ def test_names_of_columns(X, signal):
 
 def test_sums_of_penalties(X, signal):
     D = np.diff(np.eye(P), axis=0)
-    model = ProximalRegressor([L1(0.05), Composed(L1(0.1), D)]).fit(X, signal)
+    penalty = [L1(0.05), Composed(L1(0.1), 2 * D)]
+    model = ProximalRegressor(penalty).fit(X, signal)
     assert model.result_.solver == "admm"
     assert model.dual_gap_ < 1e-6
     again = clone(model).fit(X, signal)
