@@ -1,8 +1,11 @@
 """Sphinx configuration: one theme, no network, every warning an error."""
 
+import inspect
 import sys
 from datetime import date
 from pathlib import Path
+
+from sphinx.util.inspect import stringify_signature
 
 import sparseopt
 
@@ -51,6 +54,8 @@ native_math_macros = {
 # reference
 autosummary_generate = True
 autodoc_typehints = "none"
+# Pages of sparseopt.torch need no torch, and are the same where it is installed.
+autodoc_mock_imports = ["torch"]
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 intersphinx_mapping = {
@@ -110,9 +115,19 @@ html_sidebars = {"index": [], "papers/**": ["sidebar-nav-bs"]}
 
 
 def setup(app):
-    """Results are made by solvers: their pages show no constructor."""
-    app.connect("autodoc-process-signature", _no_constructor)
+    """Signatures of classes that autodoc does not get right."""
+    app.connect("autodoc-process-signature", _class_signature)
 
 
-def _no_constructor(app, what, name, obj, options, signature, annotation):
-    return ("", None) if what == "class" and hasattr(obj, "converged") else None
+def _class_signature(app, what, name, obj, options, signature, annotation):
+    """Results are made by solvers: their pages show no constructor.
+
+    And classes with a mocked base would show that of the mock.
+    """
+    if what == "class" and hasattr(obj, "converged"):
+        return "", None
+    if what == "class" and signature == "(*args, **kwargs)":
+        parameters = list(inspect.signature(obj.__init__).parameters.values())[1:]
+        own = inspect.Signature(parameters)
+        return stringify_signature(own, show_annotation=False), None
+    return None

@@ -106,11 +106,11 @@ def _celer(problem, tol, max_iter, *, factor=1.0):
     return lambda: model().fit(X, y).coef_
 
 
-def celer():
+def celer(factors=(1.0, 0.1), **fields):
     """Celer, whose tolerance is relative to ``||y||^2 / n``."""
     variants = [
-        Variant("default", _celer),
-        Variant("tol / 10", partial(_celer, factor=0.1)),
+        Variant(f"tol x {factor:g}", partial(_celer, factor=factor), **fields)
+        for factor in factors
     ]
     return Candidate("celer", "celer", variants)
 
@@ -142,9 +142,8 @@ def _skglm(problem, tol, max_iter, *, factor):
     return lambda: model().fit(X, y).coef_
 
 
-def skglm():
+def skglm(factors=(1e5, 1e4, 1e3, 100.0, 10.0)):
     """Skglm, whose tolerance is on the violation of optimality."""
-    factors = (1e5, 1e4, 1e3, 100.0, 10.0)
     variants = [
         Variant(f"tol x {factor:g}", partial(_skglm, factor=factor), can_fork=False)
         for factor in factors

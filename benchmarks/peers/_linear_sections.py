@@ -25,7 +25,7 @@ EXTRA = {"_subset_sections": ("subset", "envelope", "few-samples", "certificate"
 # -- sections -------------------------------------------------------------------------
 
 
-def race(problems, candidates, target, limit):
+def race(problems, candidates, target, limit, repeats=7):
     """Each problem with every candidate, at equal gap."""
     results = []
     for problem in problems:
@@ -34,7 +34,7 @@ def race(problems, candidates, target, limit):
             error = partial(peers.error, problem)
             args = (problem, error, target, limit)
             outcomes.append(h.calibrate(problem.name, candidate, *args))
-        outcomes = h.race(outcomes, repeats=7, budget=limit)
+        outcomes = h.race(outcomes, repeats=repeats, budget=limit)
         report(outcomes, problem, target)
         results += outcomes
     return results
@@ -72,12 +72,18 @@ def race_group(problem, limit):
 
 
 def race_path(n_lams, limit, n, p):
-    """A geometric grid down to a hundredth of the critical strength."""
+    """A geometric grid down to a hundredth of the critical strength.
+
+    Runs of the peers are long: only settings near the loosest that reach the gap are
+    tried, and each once, as a limit on iterations changes none of them.
+    """
+    limit = min(limit, 20.0)
     (single,) = peers.make_lasso((1,), n, p).values()
     lams = tuple(single.lams[0] * np.geomspace(1, 0.01, n_lams))
     problem = single._replace(name=f"path-{n_lams}", lams=lams)
-    candidates = [peers.ours(), peers.celer(), peers.skglm()]
-    return race([problem], candidates, TARGET, limit)
+    celer = peers.celer((1e-4,), max_iter=h.PILOT)
+    candidates = [peers.ours(), celer, peers.skglm((100.0,))]
+    return race([problem], candidates, TARGET, limit, repeats=3)
 
 
 _FIRST = """

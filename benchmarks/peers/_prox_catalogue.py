@@ -5,15 +5,23 @@ the distance of their answers from ours is shown.
 """
 
 import importlib
+import statistics
 from functools import partial
 
 import _harness as h
 import numpy as np
-from _prox_sections import Section
+from _prox_sections import Section, apart, candidates
 
 from sparseopt import prox
 
 REPEATS = 9
+SAME = 1e-6  # as far as peers may be from ours in the table of speed
+# What is in that table: levels of total variation, weights of SLOPE.
+LEVELS = (1.0, 100.0)
+WEIGHTS = {
+    "bh": "weights of the false discovery rate",
+    "line to 0": "weights on a line to 0",
+}
 
 
 def load(package, module, name):
@@ -24,17 +32,26 @@ def load(package, module, name):
 
 
 def race(calls, repeats=REPEATS):
-    """Least seconds of each call, taken in turns; None stays.
+    """Least and median seconds of each call, taken in turns; None stays.
 
-    The least and not the median: these take milliseconds, and a neighbour's work only
-    adds to them.
+    The tables here show the least and not the median: these take milliseconds, and a
+    neighbour's work only adds to them.
     """
     present = {name: call for name, call in calls.items() if call is not None}
     for call in present.values():
         h.timed(call)
     seconds = h.interleave(list(present.values()), repeats)
-    least = dict(zip(present, map(min, seconds), strict=True))
-    return {name: least.get(name) for name in calls}
+    runs = dict(zip(present, seconds, strict=True))
+
+    def by_name(pick):
+        return {name: pick(runs[name]) if name in runs else None for name in calls}
+
+    return by_name(min), by_name(statistics.median)
+
+
+def as_records(times):
+    """Times by the names that the table of speed knows."""
+    return {"sparseopt" if key == "ours" else key: s for key, s in times.items()}
 
 
 def table(title, rows):
@@ -67,7 +84,7 @@ def race_elementwise(quick=False):
             x = rng.standard_normal(n).astype(dtype)
             y = np.where(x < 0, -1, 1).astype(dtype)
             calls = elementwise_calls(x, y, np.empty_like(x))
-            least = race(calls, 5 if n > 10**6 else REPEATS)
+            least, _ = race(calls, 5 if n > 10**6 else REPEATS)
             copy = least.pop("copy")
             for name, seconds in least.items():
                 row = {"operator": name, "n": n, "type": x.dtype.name}
@@ -116,7 +133,7 @@ def race_variation(quick=False):
     """copt's taut string (numba), n = 10^6; the relative distance of the answers."""
     n = 10**5 if quick else 10**6
     peer = load("copt", "copt.tv_prox", "prox_tv1d")
-    rows = []
+    rows, records = [], []
     for name, x in signals(n).items():
         for lam in (0.1, 1.0, 10.0, 100.0):
             out = np.empty_like(x)
@@ -124,14 +141,19 @@ def race_variation(quick=False):
                 "ours": partial(prox.prox_tv1d, x, lam, out=out),
                 "copt": peer and partial(peer, x, lam),
             }
-            least = race(calls, 5)
-            apart = "" if peer is None else np.abs(out - peer(x, lam)).max()
+            least, medians = race(calls, 5)
+            other = None if peer is None else peer(x, lam)
+            far = "" if other is None else np.abs(out - other).max()
             row = {"signal": name, "lam": lam, "ms": 1e3 * least["ours"]}
             row |= {"copt": milliseconds(least["copt"])}
-            row |= {"ratio": quotient(*least.values()), "apart": apart}
+            row |= {"ratio": quotient(*least.values()), "apart": far}
             rows.append(row)
+            if lam in LEVELS:
+                problem = f"total variation in 1-D, {name}, n = {n}, lam = {lam:g}"
+                far = {} if other is None else {"copt": apart(other, out)}
+                records += candidates(problem, as_records(medians), far, SAME)
     table(f"total variation, n = {n}", rows)
-    return rows
+    return rows + records
 
 
 def variation_bars(rows):
@@ -167,7 +189,7 @@ def race_slope(quick=False):
     """skglm's pooling of sorted entries, and the whole operator with its sorting."""
     pooling = load("skglm", "skglm.utils.prox_funcs", "prox_SLOPE")
     rng = np.random.default_rng(2)
-    rows = []
+    rows, records = [], []
     for n in (10**5, 10**6) if quick else (10**6, 10**7):
         x = rng.standard_normal(n)
         ordered = np.sort(np.abs(x))[::-1].copy()
@@ -179,19 +201,24 @@ def race_slope(quick=False):
                 "skglm, sorted": pooling and partial(pooling, ordered, lam),
                 "skglm": pooling and partial(whole_slope, pooling, x, lam),
             }
-            least = race(calls, 3)
-            apart = ""
+            least, medians = race(calls, 3)
+            far, errors = "", {}
             if pooling is not None:
-                apart = np.abs(out - whole_slope(pooling, x, lam)).max()
+                other = whole_slope(pooling, x, lam)
+                far, errors = np.abs(out - other).max(), {"skglm": apart(other, out)}
             row = {"weights": name, "n": n} | {
                 key: milliseconds(seconds) for key, seconds in least.items()
             }
             row["ratio"] = quotient(least["ours"], least["skglm"])
             sorted_times = least["ours, sorted"], least["skglm, sorted"]
-            row |= {"ratio, sorted": quotient(*sorted_times), "apart": apart}
+            row |= {"ratio, sorted": quotient(*sorted_times), "apart": far}
             rows.append(row)
+            if name in WEIGHTS:
+                problem = f"prox of SLOPE, {WEIGHTS[name]}, n = {n}"
+                whole = {key: medians[key] for key in ("ours", "skglm")}
+                records += candidates(problem, as_records(whole), errors, SAME)
     table("SLOPE, milliseconds", rows)
-    return rows
+    return rows + records
 
 
 def slope_bars(rows):

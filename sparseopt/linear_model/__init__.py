@@ -3,7 +3,8 @@
 from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._composed import Composed, overlapping_group_lasso
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
-from sparseopt.linear_model._datafits_more import Cox, Huber, Multinomial, Poisson
+from sparseopt.linear_model._datafit_huber import Huber
+from sparseopt.linear_model._datafits_more import Cox, Multinomial, Poisson
 from sparseopt.linear_model._envelope_cv import (
     SparseEnvelopeClassifierCV,
     SparseEnvelopeRegressorCV,
@@ -13,6 +14,7 @@ from sparseopt.linear_model._envelope_estimators import (
     SparseEnvelopeRegressor,
 )
 from sparseopt.linear_model._estimators import ProximalClassifier, ProximalRegressor
+from sparseopt.linear_model._estimators_cox import ProximalCox
 from sparseopt.linear_model._estimators_cv import (
     ProximalClassifierCV,
     ProximalRegressorCV,
@@ -35,6 +37,7 @@ __all__ = [
     "Poisson",
     "ProximalClassifier",
     "ProximalClassifierCV",
+    "ProximalCox",
     "ProximalRegressor",
     "ProximalRegressorCV",
     "SparseEnvelopeClassifier",

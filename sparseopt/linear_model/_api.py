@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sparseopt._core._params import (
     validate_params,
 )
 from sparseopt._core._threads import effective_n_threads
-from sparseopt.linear_model._composed import Composed, as_penalty
+from sparseopt.linear_model._composed import Composed, as_penalty, exact_form
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import Run
@@ -23,6 +24,8 @@ from sparseopt.linear_model._solvers import NAMES, choose, solve
 from sparseopt.prox import Penalty
 
 _OWNER = "sparseopt.linear_model.minimize_composite"
+# Starts with that many times the loss of zero are not used.
+_LOST = 1e12
 
 
 @validate_params(
@@ -60,7 +63,8 @@ def minimize_composite(
         A penalty of `sparseopt.prox`, such as ``L1(0.1)``, one of a linear image of the
         coefficients, or a list of such terms, which stands for their sum.
     w0 : array-like of shape (p,) or (p, n_outputs), optional
-        Coefficients to start from; zero if not given.
+        Coefficients to start from; zero if not given, or if their loss is so large
+        that rounding would hide all others.
     solver : str, default="auto"
         "auto" takes the first that fits.  "anderson_cd": coordinate descent on working
         sets with Newton steps on the support, for least squares with a separable
@@ -70,10 +74,10 @@ def minimize_composite(
         "pdhg": splitting, for sums of penalties.  "multinomial_cd": block coordinate
         descent for several classes.  "envelope": for the group sparse envelope.
     tol : float, optional
-        Bound on the duality gap relative to F at ``w = 0``, or for penalties that are
-        not convex on the largest distance of the negative gradient to the
-        subdifferential relative to the largest gradient at ``w = 0``; 1e-8, or 1e-5
-        for float32 samples.
+        Bound on the duality gap relative to F at ``w = 0``, or where there is none, as
+        for penalties that are not convex, on the largest distance of the negative
+        gradient to the subdifferential relative to the largest gradient at ``w = 0``;
+        1e-8, or 1e-5 for float32 samples.
     max_iter : int, optional
         Limit on outer iterations; the default depends on the solver.
     max_time : float, optional
@@ -81,7 +85,7 @@ def minimize_composite(
     callback : callable, optional
         Called after each iteration with a read-only state: ``n_iter``, ``elapsed``,
         ``objective``, ``residual``, ``coef``, ``intercept``.  A true return value stops
-        the solver.
+        the solver at the point of the least objective so far, nearly always the last.
     verbose : int, default=0
         0 silent, 1 progress bar and summary, 2 a line each half second, 3 every line.
     random_state : int, RandomState or Generator, optional
@@ -113,8 +117,8 @@ def minimize_composite(
     Warns
     -----
     ConvergenceWarning
-        If `tol` was not reached and no callback asked to stop; the last iterate is
-        returned, with its status.
+        If `tol` was not reached and no callback asked to stop; the best point that was
+        looked at is returned, with its status.
 
     References
     ----------
@@ -140,9 +144,11 @@ def minimize_composite(
     k = datafit.n_outputs
     shape = (datafit.design.p, k) if k else (datafit.design.p,)
     penalty = as_penalty(penalty, shape, _OWNER)
+    if solver == "auto" and datafit.curvature < math.inf:
+        penalty = exact_form(penalty, shape)
     name = choose(datafit, penalty, solver, _OWNER)
     single = datafit.design.dtype == np.float32
-    coef, intercept = _start(datafit, w0, init)
+    coef, intercept = _reachable(datafit, *_start(datafit, w0, init))
     run = Run(
         datafit,
         penalty,
@@ -182,16 +188,39 @@ def _start(datafit: Datafit, w0: Any, init: Any) -> tuple[Any, Any]:
             f"coefficients and intercept or None. Got {describe(init)}."
         )
     coef = _coefficients(datafit, pair[0], "init")
-    if not datafit.fit_intercept:
-        return coef, None
     k = datafit.n_outputs
-    intercept = np.asarray(pair[1], dtype=np.float64)
-    if intercept.shape != ((k,) if k else ()) or not np.isfinite(intercept).all():
+    intercept = np.asarray(pair[1])
+    if (
+        intercept.shape != ((k,) if k else ())
+        or intercept.dtype.kind not in "fiub"
+        or not np.isfinite(intercept).all()
+    ):
         raise ValueError(
             f"The intercept in the 'init' parameter of {_OWNER} must be finite, of "
             f"shape {(k,) if k else ()}. Got {pair[1]!r}."
         )
+    if not datafit.fit_intercept:
+        return coef, None
+    intercept = intercept.astype(np.float64)
     return coef, intercept if k else float(intercept)
+
+
+def _reachable(datafit: Datafit, coef: Any, intercept: Any) -> tuple[Any, Any]:
+    """The start, or None where its loss is so large that rounding hides that of zero.
+
+    Steps from there would end at what rounding leaves of them.
+    """
+    if coef is None or not (np.any(coef) or np.any(intercept)):
+        return coef, intercept
+    with np.errstate(all="ignore"):
+        z = datafit.design.predict(coef) + (0.0 if intercept is None else intercept)
+        value = datafit.value(z) if np.isfinite(z).all() else np.inf
+        top = float(np.abs(z).max(initial=0.0))
+    if not value < _LOST * max(datafit.value(datafit.zero()), 1e-300):
+        return None, None
+    # losses with a flat end may be small there
+    far = not top < _LOST * max(1.0, float(np.abs(datafit.y).max()))
+    return (None, None) if far else (coef, intercept)
 
 
 def _coefficients(datafit: Datafit, value: Any, name: str) -> np.ndarray:

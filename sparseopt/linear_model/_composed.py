@@ -10,7 +10,7 @@ from scipy import sparse
 from sparseopt._core._params import Interval, check_params, describe
 from sparseopt.linear_model._design import Design
 from sparseopt.linear_model._gap import has_conjugate
-from sparseopt.prox import GroupLasso, Groups, Penalty
+from sparseopt.prox import L1, FusedLasso, GroupLasso, Groups, Penalty
 
 
 class Composed:
@@ -321,6 +321,44 @@ def as_penalty(penalty: Any, shape: tuple[int, ...], owner: str) -> Penalty:
     if not composed and len(plain) == 1:
         return plain[0]
     return Terms([*plain, *composed], shape)
+
+
+def exact_form(penalty: Penalty, shape: tuple[int, ...]) -> Penalty:
+    """The penalty, or the same one with a proximal operator of its own.
+
+    An l1 norm and that of the differences of neighbours are a fused lasso, which needs
+    no splitting.
+    """
+    if not isinstance(penalty, Terms) or len(shape) > 1 or len(penalty.given) != 2:
+        return penalty
+    plain, term = penalty.given
+    if not isinstance(term, Composed) or isinstance(plain, Composed):
+        return penalty
+    level, jump = _l1_level(plain), _l1_level(term.penalty)
+    if level is None or jump is None:
+        return penalty
+    # without an l1 part the dual ball is flat, and there is no gap
+    if not level > 0 or term.shape != (shape[0] - 1, shape[0]):
+        return penalty
+    if term._map.kind == "operator":
+        return penalty
+    A = sparse.csr_array(term._map.X)
+    A.eliminate_zeros()
+    if A.nnz != 2 * A.shape[0] or np.any(np.diff(A.indptr) != 2):
+        return penalty
+    A.sort_indices()
+    at, value = A.indices.reshape(-1, 2), A.data.reshape(-1, 2)
+    order = np.arange(A.shape[0])
+    differ = np.array_equal(at, np.column_stack([order, order + 1]))
+    if not differ or np.any(np.abs(value) != 1) or np.any(value.sum(axis=1) != 0):
+        return penalty
+    return FusedLasso(level + jump, level / (level + jump))
+
+
+def _l1_level(penalty: Penalty) -> float | None:
+    """Strength of a plain l1 norm, None for other penalties."""
+    plain = type(penalty) is L1 and penalty.weights is None and not penalty.positive
+    return float(penalty.lam) if plain and isinstance(penalty, L1) else None
 
 
 def _added(penalties: list[Penalty]) -> list[Penalty]:

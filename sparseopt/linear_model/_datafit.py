@@ -55,6 +55,9 @@ class Datafit:
         Whether l is quadratic in z.
     has_hessian : bool
         Whether `hessian` is the second derivative, and not a bound of it.
+    width : float
+        Size of the residuals up to which l is not linear, for losses that `widened`
+        makes smoother; 0 for the others.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class Datafit:
     curvature: float = math.inf
     is_quadratic: bool = False
     has_hessian: bool = True
+    width: float = 0.0
 
     def __init__(
         self, X: Any, y: Any, *, sample_weight: Any = None, fit_intercept: bool = False
@@ -148,6 +152,21 @@ class Datafit:
             Its second derivatives; None for losses whose `hessian` does.
         """
         return None
+
+    def widened(self, width: float) -> Datafit:
+        """Replace the loss by a smoother one of the same largest slope.
+
+        Parameters
+        ----------
+        width : float
+            Its `width`, not less than that of this loss.
+
+        Returns
+        -------
+        Datafit
+            The smoother loss of the same samples, nowhere above this one.
+        """
+        raise NotImplementedError
 
     def conjugate(self, theta: np.ndarray) -> float:
         """Convex conjugate ``sup_z <theta, z> - F(z)``.
@@ -364,6 +383,7 @@ def curvatures(datafit: Datafit, z: np.ndarray) -> np.ndarray:
 def _newton_shift(datafit: Datafit, z: np.ndarray) -> float:
     """Newton's method for one constant, kept inside a bracket."""
     shift, low, high = 0.0, -math.inf, math.inf
+    unit = 1e-16 * float(np.abs(z).max(initial=0.0))  # less is lost in z + shift
     for _ in range(100):
         theta = datafit.gradient(z + shift)
         slope = float(theta.sum())
@@ -378,9 +398,11 @@ def _newton_shift(datafit: Datafit, z: np.ndarray) -> float:
         # flat tails give steps that are far too long
         step = math.copysign(min(abs(step), 2.0 + abs(shift)), step)
         new = shift + step
+        if abs(step) <= 1e-16 * abs(shift) + unit:
+            break
         if not low < new < high:
             new = 0.5 * (low + high)
-        if new == shift or abs(new - shift) <= 1e-16 * abs(shift):
+        if new == shift:
             break
         shift = new
     return shift
@@ -390,9 +412,11 @@ def _sample_weights(weights: Any, n: int) -> np.ndarray:
     if weights is None:
         return np.full(n, 1.0 / n)
     array = as_vector(weights, "sample_weight", n).astype(np.float64)
-    if array.min() < 0 or not array.sum() > 0:
+    least, most = float(array.min()), float(array.max())
+    if least < 0 or not most > 0:
         raise ValueError(
             "The 'sample_weight' array must not be negative, with a positive sum. "
-            f"Got a minimum of {array.min()} and a sum of {array.sum()}."
+            f"Got a minimum of {least} and a maximum of {most}."
         )
+    array = array / most  # the sum itself may overflow
     return array / array.sum()

@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import xlogy
 
 from sparseopt._core._arrays import as_floats, as_vector, check_finite
-from sparseopt._core._params import Interval, check_params
 from sparseopt.linear_model._datafit import Datafit
 
 # Rounding of sums of targets, relative: what a constraint may be violated by.
@@ -88,83 +87,6 @@ class Poisson(Datafit):
     def scale(self) -> float:
         terms = np.abs(xlogy(self.y, self.y)) + self.y
         return max(super().scale(), _LEAST_SHARE * float(self.s @ terms))
-
-
-class Huber(Datafit):
-    """Huber's loss: squares up to `delta`, linear beyond.
-
-    ``l(y, z) = r^2 / 2`` for ``r = y - z`` up to `delta` in size, else
-    ``delta |r| - delta^2 / 2``.
-
-    Parameters
-    ----------
-    X : array-like, sparse matrix or LinearOperator of shape (n, p)
-        Samples; never modified, sparse ones never made dense.
-    y : array-like of shape (n,)
-        Targets.
-    delta : float, default=1.0
-        Residual from which the loss is linear, in units of `y`.
-    sample_weight : array-like of shape (n,), optional
-        Weights of the samples, not negative; they are divided by their sum.
-    fit_intercept : bool, default=False
-        Whether an unpenalised intercept is added.
-
-    References
-    ----------
-    .. [1] P. J. Huber, "Robust Estimation of a Location Parameter", Annals of
-       Mathematical Statistics 35, 1964, Section 3.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sparseopt.linear_model import Huber
-    >>> Huber([[1.0], [2.0]], [1.0, 3.0], delta=1.0).value(np.zeros(2))
-    1.5
-    """
-
-    curvature = 1.0
-
-    def __init__(
-        self,
-        X: Any,
-        y: Any,
-        delta: float = 1.0,
-        *,
-        sample_weight: Any = None,
-        fit_intercept: bool = False,
-    ) -> None:
-        check_params(
-            type(self), {"delta": [Interval(0, None, closed="neither")]},
-            {"delta": delta},
-        )  # fmt: skip
-        self.delta = float(delta)
-        super().__init__(X, y, sample_weight=sample_weight, fit_intercept=fit_intercept)
-
-    def value(self, z: np.ndarray) -> float:
-        r = np.abs(z - self.y)
-        near = np.minimum(r, self.delta)
-        return float(self.s @ (near * (r - 0.5 * near)))
-
-    def gradient(self, z: np.ndarray) -> np.ndarray:
-        return self.s * np.clip(z - self.y, -self.delta, self.delta)
-
-    def hessian(self, z: np.ndarray) -> np.ndarray:
-        return self.s * (np.abs(z - self.y) <= self.delta)
-
-    def secant(self, z: np.ndarray) -> np.ndarray:
-        return self.s * (self.delta / np.maximum(np.abs(z - self.y), self.delta))
-
-    def conjugate(self, theta: np.ndarray) -> float:
-        inside = self.s > 0
-        if np.any(theta[~inside]):
-            return math.inf
-        s, part = self.s[inside], theta[inside]
-        if np.any(np.abs(part) > s * self.delta * (1.0 + _SLACK)):
-            return math.inf
-        return float(part @ self.y[inside]) + 0.5 * float(part @ (part / s))
-
-    def scale(self) -> float:
-        return max(super().scale(), 1e-30 * self.value(np.zeros(self.design.n)))
 
 
 class Multinomial(Datafit):
@@ -481,4 +403,4 @@ def _survival(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(array[:, 0]), array[:, 1] == 1
 
 
-__all__ = ["Cox", "Huber", "Multinomial", "Poisson"]
+__all__ = ["Cox", "Multinomial", "Poisson"]

@@ -18,6 +18,43 @@ _ENTRIES_PER_THREAD = 100_000
 _RANGE = 1e-145, 1e145
 
 
+def check_structure(X: Any, name: str = "X") -> None:
+    """Raise an error for a sparse matrix whose indices point outside of it.
+
+    Compiled loops, ours and those of SciPy's conversions, trust them.
+    """
+    if not sparse.issparse(X) or X.format not in ("csc", "csr", "bsr", "coo"):
+        return
+    text = f"The {name!r} matrix must have indices within its shape {X.shape}"
+    if X.format == "coo":
+        parts = list(zip(X.coords, X.shape, strict=True))
+        if any(len(index) != len(X.data) for index, _ in parts):
+            raise ValueError(f"{text}, one for each entry. Got other numbers of them.")
+    else:
+        size, minor = X.shape if X.format != "csc" else X.shape[::-1]
+        if X.format == "bsr":
+            size, minor = size // X.blocksize[0], minor // X.blocksize[1]
+        ptr = np.asarray(X.indptr)
+        stored = min(len(X.indices), len(X.data))
+        if (
+            ptr.shape != (size + 1,)
+            or ptr[0] != 0
+            or ptr[-1] > stored
+            or np.any(ptr[1:] < ptr[:-1])
+        ):
+            raise ValueError(
+                f"The {name!r} matrix must have an indptr that rises from 0 to at most "
+                f"the {stored} entries stored, of length {size + 1}. Got an array of "
+                f"shape {ptr.shape} that does not."
+            )
+        parts = [(np.asarray(X.indices)[: ptr[-1]], minor)]
+    for index, bound in parts:
+        if len(index) and (int(index.min()) < 0 or int(index.max()) >= bound):
+            raise ValueError(
+                f"{text}. Got indices from {int(index.min())} to {int(index.max())}."
+            )
+
+
 class Design:
     """Matrix X of n samples and p features; never made dense and never modified.
 
@@ -220,6 +257,7 @@ def _as_dense(X: Any, name: str) -> tuple[np.ndarray, float]:
 
 
 def _as_csc(X: Any, name: str) -> tuple[Any, float]:
+    check_structure(X, name)
     data = (
         as_floats(X.data if X.format != "dok" else X.tocoo().data, name, ndim=1)
         if X.nnz

@@ -51,7 +51,6 @@ def solve_envelope(run: Run) -> Status:
     while True:
         theta = run.datafit.gradient(run.z)
         grad = run.design.rmatvec(theta).astype(np.float64)
-        problem.bound(theta)
         run.record(grad)
         gap = run.certificate.gap if run.certificate is not None else None
         gap = math.inf if gap is None else gap
@@ -110,33 +109,6 @@ class _Problem:
     def n_active(self) -> int:
         """Groups that are not zero."""
         return int(np.count_nonzero(self.groups.norms(self.run.w)))
-
-    def bound(self, theta: np.ndarray) -> None:
-        """Tell the run of a dual point where free coefficients bind it.
-
-        Their columns have to be orthogonal to it, which no rounded residual is.
-        """
-        if not self.free.size:
-            return
-        run, datafit = self.run, self.run.datafit
-        B = self._columns(self.free)
-        if self.centred:
-            B = np.hstack([B, np.ones((B.shape[0], 1))])
-        # the nearest point in the metric of the quadratic loss keeps its support
-        s = datafit.s
-        correction = np.linalg.lstsq(
-            np.sqrt(s)[:, None] * B, _over(theta, s), rcond=None
-        )[0]
-        point = theta - s * (B @ correction)
-        grad = self.design.rmatvec(point).astype(np.float64)
-        grad[self.free] = 0.0
-        conjugate, scale = self.envelope.conjugate(grad), 1.0
-        if datafit.is_quadratic:
-            square = float(_over(point, s) @ _over(point, s)) + 2.0 * conjugate
-            scale = max(0.0, -float(point @ datafit.y) / square) if square > 0 else 1.0
-        value = -datafit.conjugate(scale * point) - scale**2 * conjugate
-        if value > run.best_dual[0] or run.best_dual[1] is None:
-            run.best_dual = value, scale * point
 
     def screen(self, theta: np.ndarray, grad: np.ndarray, gap: float) -> None:
         """Give up groups that are zero at the optimum, by the dual point of the run."""
@@ -206,11 +178,6 @@ class _Problem:
 
     def _shares(self, w: np.ndarray) -> np.ndarray:
         return shares(self.envelope, w)
-
-
-def _over(theta: np.ndarray, s: np.ndarray) -> np.ndarray:
-    """``theta / sqrt(s)``, 0 where a sample has no weight."""
-    return np.divide(theta, np.sqrt(s), out=np.zeros_like(theta), where=s > 0.0)
 
 
 def shares(envelope: Envelope, w: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparseopt._core._params import check_params, public_name
+from sparseopt.linear_model._design import check_structure
 from sparseopt.linear_model._envelope_fit import (
     CONSTRAINTS,
     EnvelopeFit,
@@ -58,6 +59,7 @@ class SparseEnvelope(BaseEstimator):
         )
 
     def _validate(self, X: Any, y: Any, **kwargs: Any) -> tuple[Any, Any]:
+        check_structure(X)
         return validate_data(
             self, X, y, accept_sparse=["csc", "csr"], dtype=_FLOATS, **kwargs
         )
@@ -89,6 +91,7 @@ class SparseEnvelope(BaseEstimator):
 
     def _decision(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
+        check_structure(X)
         X = validate_data(
             self, X, accept_sparse=["csc", "csr"], dtype=_FLOATS, reset=False
         )

@@ -15,6 +15,7 @@ from sparseopt.linear_model._estimators_base import (
     check_weights,
     choose_loss,
     classification_datafit,
+    explained_deviance,
     regression_datafit,
 )
 
@@ -183,9 +184,45 @@ class ProximalRegressor(RegressorMixin, Proximal):
         ndarray of shape (n_samples,)
             Predictions; with the Poisson loss they are rates.
         """
-        X = self._again(X)
-        z = np.asarray(X @ self.coef_) + self.coef_.dtype.type(self.intercept_)
+        z = self._linear(self._again(X))
         return np.exp(z) if self.loss == "poisson" else z
+
+    def _linear(self, X: Any) -> np.ndarray:
+        return np.asarray(X @ self.coef_) + self.coef_.dtype.type(self.intercept_)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of the deviance that the model explains, at most 1.
+
+        R2 for the squared and Huber losses, as in scikit-learn: the share of the
+        squared error that is explained.  D2 for the Poisson loss, as in its
+        `PoissonRegressor`: one minus the deviance of the predictions over that of the
+        mean of y.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the samples, not negative.
+
+        Returns
+        -------
+        float
+            The score; 0 for predictions as good as the mean of y.  Where y does not
+            vary, 1 for exact predictions, else 0.
+        """
+        if self.loss != "poisson":
+            return super().score(X, y, sample_weight)
+        check_weights(sample_weight)
+        X, y = self._validate(X, y, y_numeric=True, reset=False)
+        if y.min() < 0:
+            raise ValueError(
+                f"The 'y' array of {public_name(type(self))} must not be negative with "
+                f"loss='poisson'. Got a minimum of {y.min():.6g}."
+            )
+        return explained_deviance(y, self._linear(X), sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

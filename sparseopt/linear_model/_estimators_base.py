@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from sparseopt._core._params import (
 from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._composed import Composed
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
-from sparseopt.linear_model._datafits_more import Huber, Multinomial, Poisson
+from sparseopt.linear_model._datafit_huber import Huber
+from sparseopt.linear_model._datafits_more import Multinomial, Poisson
+from sparseopt.linear_model._design import check_structure
 from sparseopt.linear_model._solvers import NAMES
 from sparseopt.prox import (
     L0,
@@ -104,6 +107,7 @@ class Proximal(BaseEstimator):
         return self.penalty.with_lam(lam)
 
     def _validate(self, X: Any, y: Any, **options: Any) -> tuple[Any, Any]:
+        check_structure(X)
         return validate_data(
             self, X, y, accept_sparse=list(_SPARSE), dtype=list(_FLOATS), **options
         )
@@ -111,6 +115,7 @@ class Proximal(BaseEstimator):
     def _again(self, X: Any) -> Any:
         """Samples to predict for."""
         check_is_fitted(self)
+        check_structure(X)
         return validate_data(
             self, X, accept_sparse=list(_SPARSE), dtype=list(_FLOATS), reset=False
         )
@@ -181,6 +186,27 @@ def regression_loss(
     r = np.abs(y - z)
     near = np.minimum(r, delta) if loss == "huber" else r
     return near * (r - 0.5 * near)
+
+
+def explained_deviance(y: np.ndarray, z: np.ndarray, weight: Any) -> float:
+    """Share of the Poisson deviance of the mean that rates ``exp(z)`` explain.
+
+    From the logarithms, as rates may underflow.
+    """
+    z = z.astype(np.float64, copy=False)
+    y = y.astype(np.float64, copy=False)
+    mean = float(np.average(y, weights=weight))
+    # a mean of zero has no deviance to explain
+    none = 0.0
+    if mean > 0.0:
+        level = np.full_like(y, math.log(mean))
+        none = np.average(regression_loss("poisson", 0.0, y, level), weights=weight)
+    left = np.average(regression_loss("poisson", 0.0, y, z), weights=weight)
+    # what rounding leaves of a difference of numbers of this size
+    least = 1e-15 * float(np.average(np.abs(xlogy(y, y)) + y, weights=weight))
+    if none <= least:
+        return float(left <= least)
+    return float(1.0 - left / none)
 
 
 def classification_loss(codes: np.ndarray, z: np.ndarray) -> np.ndarray:

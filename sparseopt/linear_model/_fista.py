@@ -17,6 +17,7 @@ from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._keeper import Keeper
 from sparseopt.linear_model._run import Run
+from sparseopt.linear_model._smoothing import approach
 
 _SHRINK, _GROW = 2.0, 0.9
 # Share of the loss below which differences of its values are rounding.
@@ -33,18 +34,23 @@ def unfit(datafit: Datafit, penalty: Any) -> str | None:
 
 def solve(run: Run) -> Status:
     """Iterate until the certificate holds or rounding stops all movement."""
-    with Keeper(run) as keeper:
-        if run.penalty.is_convex or not np.isfinite(run.penalty.value(run.w)):
-            keeper.begin()
-        state = _Fista(run)
-        while True:
-            moved = state.step()
-            if keeper.due() or not moved:
-                still = state.settled(run.tol * run.scale) or not moved
-                keeper.record(state.w, state.xw + state.b, state.b, settled=still)
-                state.b = run.intercept
-                if not moved:
-                    return Status.PRECISION
+    approach(run, _solve)
+    return _solve(run)
+
+
+def _solve(run: Run) -> Status:
+    keeper = Keeper(run)
+    if run.penalty.is_convex:
+        keeper.begin()
+    state = _Fista(run)
+    while True:
+        moved = state.step()
+        if keeper.due() or not moved:
+            still = state.settled(run.tol * run.scale) or not moved
+            keeper.record(state.w, state.xw + state.b, state.b, settled=still)
+            state.b = run.intercept
+            if not moved:
+                return Status.PRECISION
 
 
 class _Fista:

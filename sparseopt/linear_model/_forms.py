@@ -172,11 +172,11 @@ class Coordinates:
             return lam * (p0 * a + 0.5 * (1.0 - p0) * a * a)
         if self.kind == "mcp":
             return np.where(
-                a <= p0 * lam, lam * a - a * a / (2 * p0), p0 * lam**2 / 2.0
+                a <= p0 * lam, lam * a - a * a / (2 * p0), p0 * lam * lam / 2.0
             )
         if self.kind == "scad":
             middle = (2 * p0 * lam * a - a * a - lam * lam) / (2 * (p0 - 1))
-            top = 0.5 * lam**2 * (p0 + 1)
+            top = 0.5 * lam * lam * (p0 + 1)
             return np.where(a <= lam, lam * a, np.where(a <= p0 * lam, middle, top))
         if self.kind == "log_sum":
             return lam * np.log1p(a / p0)
@@ -243,17 +243,11 @@ class Coordinates:
         Coordinates that would cross a kink stop there; the step is shortened until
         the objective falls.  Returns how many stopped, or -1 if there was no step.
         """
-        A = self.active(w)
-        if not A.size:
-            return 0
-        old = w[A]
-        part = self.part(A)
-        inner, slope = H[np.ix_(A, A)], g[A]
-        direction = newton_direction(
-            inner, slope + part.slope(old), part.bend(old), self.is_convex
-        )
+        A, direction = self._direction(H, g, w)
         if direction is None:
-            return -1
+            return -1 if A.size else 0
+        old, slope = w[A], g[A]
+        part, inner = self.part(A), H[np.ix_(A, A)]
         value = part.value(old)
         for t in (1.0, 0.3, 0.1, 0.03):
             new = part.clip(old, old + t * direction)
@@ -268,6 +262,36 @@ class Coordinates:
                 _kernels.add_rows(H, A, step, g)
                 return stopped if t == 1.0 else max(stopped, 1)
         return -1
+
+    def _direction(
+        self, H: np.ndarray, g: np.ndarray, w: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Smooth coordinates and the Newton direction in them, None if there is none.
+
+        Where the penalty bends down more than the quadratic bends up, those
+        coordinates are left to the sweeps.
+        """
+        A = self.active(w)
+        if not A.size:
+            return A, None
+        old, part = w[A], self.part(A)
+        bend = part.bend(old)
+        rise = g[A] + part.slope(old)
+        direction = newton_direction(H[np.ix_(A, A)], rise, bend, self.is_convex)
+        if direction is not None or self.is_convex:
+            return A, direction
+        up = bend >= 0.0
+        if up.all() or not up.any():
+            return A, None
+        B = A[up]
+        return B, newton_direction(H[np.ix_(B, B)], rise[up], bend[up], False)
+
+    def allows(self, w: np.ndarray) -> bool:
+        """Whether the penalty is finite."""
+        if self.kind == "box":
+            low, high = self.params
+            return bool(np.all((w >= low) & (w <= high)))
+        return not self.positive or bool(np.all(w >= 0.0))
 
     def clip(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         """`new`, stopped at the kinks between it and `old`."""

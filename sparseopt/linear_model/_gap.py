@@ -48,6 +48,8 @@ def dual_point(
     with the best factor if P* is an indicator or quadratic.
     """
     scale = float(penalty.dual_scale(-grad))
+    if scale > 0.0 and not math.isfinite(datafit.conjugate(scale * theta)):
+        scale = _inside(datafit, theta, scale)
     bound = penalty.conjugate(-scale * grad) if scale > 0.0 else 0.0
     value = -bound - datafit.conjugate(scale * theta)
     best, best_scale = (value, scale) if value == value else (-math.inf, 0.0)
@@ -60,6 +62,21 @@ def dual_point(
         if value > best:
             best, best_scale = value, other
     return best, best_scale * theta
+
+
+def _inside(datafit: Datafit, theta: np.ndarray, top: float) -> float:
+    """Largest factor up to `top`, nearly, that is in the domain of the conjugate.
+
+    Residuals are inside; points that were made orthogonal to columns may not be.
+    """
+    low, high = 0.0, top
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        if math.isfinite(datafit.conjugate(middle * theta)):
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _best_scale(datafit, penalty, theta, grad, scale, bound) -> float:
@@ -84,14 +101,20 @@ def stationarity(penalty: Penalty, w: np.ndarray, grad: np.ndarray) -> float:
     return float(np.max(penalty.subdiff_distance(w, grad), initial=0.0))
 
 
-def has_conjugate(penalty: Penalty, shape: tuple[int, ...]) -> bool:
-    """Whether a duality gap can be computed that vanishes at the optimum."""
+def has_conjugate(
+    penalty: Penalty, shape: tuple[int, ...], seen: np.ndarray | None = None
+) -> bool:
+    """Whether a duality gap can be computed that vanishes at the optimum.
+
+    Of a penalty that leaves coefficients free, those that it sees are given.
+    """
     if not penalty.is_convex:
         return False
     try:
         zero = np.zeros(shape)
         penalty.conjugate(zero)
         # zero must be inside the domain, or no residual can be scaled into it
-        return all(penalty.dual_scale(zero + sign) > 0.0 for sign in (-1.0, 1.0))
+        ones = np.ones(shape) if seen is None else seen.astype(np.float64)
+        return all(penalty.dual_scale(zero + sign * ones) > 0.0 for sign in (-1, 1))
     except NotImplementedError:
         return False

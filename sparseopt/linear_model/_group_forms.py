@@ -11,6 +11,7 @@ from sparseopt.linear_model._forms import newton_direction
 from sparseopt.prox import GroupLasso, Penalty, SparseGroupLasso
 
 _NEAR = 0.9
+_RANGE = 1e-140, 1e140  # magnitudes whose squares can be summed
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,9 @@ class GroupBlocks:
     # -------------------------------------------------------------------- any blocks
 
     def _norms(self, x: np.ndarray) -> np.ndarray:
+        top = float(np.abs(x).max(initial=0.0))
+        if not _RANGE[0] < top < _RANGE[1] and 0.0 < top < np.inf:
+            return top * self._norms(x / top)  # squares would be lost
         if self.size is not None:
             x = x.reshape(-1, self.size)
             return np.sqrt(np.einsum("ij,ij->i", x, x))
@@ -173,6 +177,10 @@ class GroupBlocks:
         if self.level1.any():
             value += float(self._spread(self.level1) @ np.abs(w))
         return value
+
+    def allows(self, w: np.ndarray) -> bool:
+        """Whether the penalty is finite."""
+        return bool(np.isfinite(w).all())
 
     def slope(self, w: np.ndarray) -> np.ndarray:
         """Derivative at the coordinates where the penalty is smooth."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from sparseopt._core._status import Status
-from sparseopt.linear_model._composed import Terms
-from sparseopt.linear_model._run import Run, Stop
+from sparseopt.linear_model._run import Run
 
 # Iterations that are all recorded; later ones only now and then, as a record costs
 # about half an iteration.
@@ -18,42 +15,15 @@ _FIRST, _EVERY = 10, 10
 
 
 class Keeper:
-    """Records points of a run and leaves it at the best one.
-
-    A context: a run that is stopped by a limit or the keyboard ends at the recorded
-    point of the least objective; one that converged, or whose callback stopped it, at
-    the point that was looked at last.
-    """
+    """Records points of a run: all of the first iterations, later only some."""
 
     def __init__(self, run: Run, every: int = _EVERY) -> None:
         self.run, self.every = run, every
         self.steps = 0
-        self._best: tuple[float, Any, Any] = (math.inf, None, None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        kept = (Status.CONVERGED, Status.STOPPED_BY_CALLBACK)
-        if isinstance(error, Stop) and error.status in kept:
-            return
-        _, point, duals = self._best
-        if point is not None:
-            self.run.set_point(*point)
-            if isinstance(self.run.penalty, Terms):
-                self.run.penalty.leave(duals)
 
     def begin(self) -> None:
-        """Record the point that the run starts from, moved to where P is finite."""
-        run = self.run
-        if not isinstance(run.penalty, Terms) and run.penalty.value(run.w) == math.inf:
-            run.set_point(run.penalty.prox(run.w, 1.0))
-        self.record(run.w, run.z, run.intercept)
+        """Record the point that the run starts from."""
+        self.record(self.run.w, self.run.z, self.run.intercept)
 
     def due(self) -> bool:
         """Count an iteration; whether it has to be recorded."""
@@ -90,20 +60,3 @@ class Keeper:
             run.record()
         finally:
             run.tol = tol
-            self._compare()
-
-    def _compare(self) -> None:
-        """Remember the point if it is the best so far.
-
-        For sums of penalties without a gap, points of low objective may be far from
-        their optimality conditions.
-        """
-        run, proof = self.run, self.run.certificate
-        if proof is None:
-            return
-        terms = run.penalty if isinstance(run.penalty, Terms) else None
-        split = terms is not None and not run.has_gap
-        value = proof.residual if split else proof.objective
-        if value < self._best[0]:
-            duals = None if terms is None else terms.duals()
-            self._best = value, (run.w.copy(), run.z, run.intercept), duals

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import expit, wrightomega
 
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
-from sparseopt.linear_model._datafits_more import Huber, Multinomial, Poisson
+from sparseopt.linear_model._datafit_huber import Huber
+from sparseopt.linear_model._datafits_more import Multinomial, Poisson
 
 
 def known(datafit: Datafit) -> bool:

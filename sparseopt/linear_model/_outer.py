@@ -89,7 +89,7 @@ class Outer:
             if run.certify(self._grad).residual > run.tol:
                 return self._grad
             self._survivors = None  # the certificate is to hold for all columns
-            run.best_dual = (-math.inf, None)
+            run.best_dual, run.reduced = (-math.inf, None), False
         point, grad = run.cache.get("gradient", (None, None))
         if point is not run.z:  # else a run before this one ended at the point
             grad = run.design.gradient(theta, None, run.n_threads)
@@ -184,6 +184,8 @@ class Outer:
         run, proof = self.run, self.run.certificate
         if proof is None or proof.gap is None:
             return
+        if run.free is not None:
+            return  # the dual point is no multiple of theta, and needs all columns
         if run.datafit.curvature == math.inf:
             return
         value, point = run.last_dual
@@ -200,5 +202,5 @@ class Outer:
             mask[self._survivors] = True
             alive &= mask
         if 4 * np.count_nonzero(alive) < 3 * alive.size:
-            self._survivors = np.flatnonzero(alive)
+            self._survivors, run.reduced = np.flatnonzero(alive), True
             self._grad = np.where(alive, grad, 0.0)

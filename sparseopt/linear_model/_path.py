@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +17,18 @@ from sparseopt._core._result import Result
 from sparseopt._core._status import Status
 from sparseopt._core._threads import effective_n_threads
 from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._design import Design
+from sparseopt.linear_model._free import free_entries
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import Run
-from sparseopt.linear_model._solvers import NAMES, choose, solve
-from sparseopt.prox import Penalty
+from sparseopt.linear_model._solvers import MESSAGES, NAMES, choose, solve
+from sparseopt.prox import NoPenalty, Penalty
 
 _OWNER = "sparseopt.linear_model.path"
 # Share of F(0) that the first solution explains where none is zero.
 _EXPLAINED = 0.01
+# Gap to which features without a penalty are fitted for the first strength.
+_FREE_TOL = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -114,7 +119,8 @@ def path(
         ``[WGSEF(k, 0.5) for k in range(1, 21)]``.
     lams : array-like, optional
         Strengths, in the order in which they are solved; a geometric grid down from
-        the smallest for which ``w = 0`` is optimal if not given.  For penalties without
+        the smallest for which ``w = 0`` is optimal if not given, but for coefficients
+        that the penalty leaves free.  For penalties without
         such a strength the grid starts where the solution explains about one percent
         of F(0).
     n_lams : int, default=100
@@ -205,6 +211,7 @@ def _collect(sequence: list[Penalty], results: list, elapsed: float) -> PathResu
     failed = [r.status for r in results if not r.converged]
     if len(results) < len(sequence):
         failed.append(results[-1].status if failed else Status.TIME_LIMIT)
+    status = failed[-1] if failed else Status.CONVERGED
     gaps = [r.gap for r in results if r.gap is not None]
     lams = [getattr(p, "lam", math.nan) for p in sequence[: len(results)]]
     return PathResult(
@@ -216,7 +223,8 @@ def _collect(sequence: list[Penalty], results: list, elapsed: float) -> PathResu
         n_nonzero=np.array([r.support.size for r in results]),
         n_iters=np.array([r.n_iter for r in results]),
         solver=results[-1].solver,
-        status=failed[-1] if failed else Status.CONVERGED,
+        status=status,
+        message=MESSAGES.get(status, ""),
         n_iter=sum(r.n_iter for r in results),
         objective=results[-1].objective,
         residual=max(r.residual for r in results),
@@ -264,9 +272,15 @@ def check_strength(penalty: Penalty, owner: str) -> None:
 
 
 def critical_lam(datafit: Datafit, penalty: Penalty) -> float:
-    """Strength from which on zero is optimal, or where the solution is nearly zero."""
+    """Strength from which on zero is optimal, or where the solution is nearly zero.
+
+    Coefficients that the penalty leaves free are fitted, as an intercept is.
+    """
+    free = _free_features(datafit, penalty)
     z = datafit.zero()
-    if datafit.fit_intercept:
+    if free.size:
+        z = _fit_free(datafit, free)
+    elif datafit.fit_intercept:
         z = z + datafit.shift(z)
     theta = datafit.gradient(z)
     grad = (
@@ -274,6 +288,7 @@ def critical_lam(datafit: Datafit, penalty: Penalty) -> float:
         if theta.ndim == 1
         else (datafit.design.rmatvec(theta))
     )
+    grad[free] = 0.0
     top = float(penalty.critical_lam(grad))
     if not math.isfinite(top):
         # for penalties of degree 2 the first step explains P*(-grad) of F(0)
@@ -285,3 +300,24 @@ def critical_lam(datafit: Datafit, penalty: Penalty) -> float:
             f"{type(penalty).__name__}: no strength makes zero optimal."
         )
     return top if top > 0 else 1.0
+
+
+def _free_features(datafit: Datafit, penalty: Penalty) -> np.ndarray:
+    """Features that a convex penalty does not see, if they are not all."""
+    p, k = datafit.design.p, datafit.n_outputs
+    none = np.empty(0, dtype=np.int64)
+    if not penalty.is_convex or datafit.design.kind == "operator":
+        return none
+    mask = free_entries(penalty, (p, k) if k else (p,)).reshape(p, -1).all(axis=1)
+    return none if mask.all() else np.flatnonzero(mask)
+
+
+def _fit_free(datafit: Datafit, free: np.ndarray) -> np.ndarray:
+    """Predictions of the best coefficients of some features, without a penalty."""
+    part = copy.copy(datafit)
+    part.design = Design(datafit.design.columns(free))
+    penalty = NoPenalty()
+    run = Run(part, penalty, tol=_FREE_TOL)
+    name = choose(part, penalty, "auto", _OWNER)
+    solve(run, name, owner=_OWNER, warn=False)
+    return run.z

@@ -39,15 +39,15 @@ def unfit(datafit: Datafit, penalty: Any) -> str | None:
 def solve(run: Run) -> Status:
     """Iterate until the certificate holds."""
     state = _Pdhg(run)
-    with Keeper(run, every=20) as keeper:
-        keeper.begin()
-        while True:
-            state.step()
-            if keeper.due():
-                state.leave_duals()
-                keeper.record(state.last.w)
-                if state.smooth:
-                    state.check_lipschitz()
+    keeper = Keeper(run, every=20)
+    keeper.begin()
+    while True:
+        state.step()
+        if keeper.due():
+            state.leave_duals()
+            keeper.record(state.last.w)
+            if state.smooth:
+                state.check_lipschitz()
 
 
 class _Point(NamedTuple):

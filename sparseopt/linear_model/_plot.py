@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._optional import require
+from sparseopt._core._params import describe
+from sparseopt.linear_model._path import PathResult
 
 _NAMED = 12
 
@@ -26,11 +28,17 @@ def plot_path(model: Any, ax: Any = None) -> Any:
     matplotlib.axes.Axes
         The axes.
 
+    Raises
+    ------
+    TypeError
+        For a model without a path of strengths.
+
     Notes
     -----
-    With several classes the length of a feature's coefficients is drawn.  A dashed line
-    is the strength that the estimator chose, and the features it kept, if they are few,
-    are named at the end of their curves.
+    With several classes the length of a feature's coefficients is drawn.  Penalties
+    whose strengths do not differ are drawn in their order.  A dashed line is the
+    strength that the estimator chose, and the features it kept, if they are few, are
+    named at the end of their curves.
 
     Examples
     --------
@@ -41,8 +49,17 @@ def plot_path(model: Any, ax: Any = None) -> Any:
     >>> plot_path(found).get_xscale()
     'log'
     """
-    fitted = hasattr(model, "path_")
+    fitted = hasattr(model, "path_") and hasattr(model, "lams_")
+    if not fitted and not isinstance(model, PathResult):
+        raise TypeError(
+            "The 'model' parameter of sparseopt.linear_model.plot_path must be a "
+            "PathResult or a fitted ProximalRegressorCV or ProximalClassifierCV. "
+            f"Got {describe(model)}."
+        )
     lams = model.lams_ if fitted else model.lams
+    # of penalties without a strength it is NaN
+    placed = np.unique(lams).size < len(lams) or bool(np.isnan(lams).any())
+    lams = np.arange(len(lams)) if placed else lams
     coef = model.path_ if fitted else model.coef
     if coef.ndim == 3:
         coef = np.linalg.norm(coef, axis=1 if fitted else 2)
@@ -54,9 +71,10 @@ def plot_path(model: Any, ax: Any = None) -> Any:
     for j in used:
         kept = j in shown
         ax.plot(lams, coef[:, j], lw=1.6 if kept else 0.8, alpha=1.0 if kept else 0.4)
-    if np.all(lams > 0) and len(lams) > 1:
+    if np.all(lams > 0) and len(lams) > 1 and not placed:
         ax.set_xscale("log")
-    ax.invert_xaxis()
+    if not placed:
+        ax.invert_xaxis()
     if fitted:
         ax.axvline(model.lam_, color="0.4", ls="--", lw=1)
     if shown.size <= _NAMED:
@@ -68,5 +86,6 @@ def plot_path(model: Any, ax: Any = None) -> Any:
                 annotation_clip=False,
             )  # fmt: skip
     ax.axhline(0.0, color="0.7", lw=0.8, zorder=0)
-    ax.set(xlabel="strength of the penalty", ylabel="coefficient")
+    label = "position on the path" if placed else "strength of the penalty"
+    ax.set(xlabel=label, ylabel="coefficient")
     return ax

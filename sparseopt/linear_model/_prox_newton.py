@@ -14,11 +14,12 @@ from sparseopt.linear_model._group_forms import GroupBlocks
 from sparseopt.linear_model._outer import Outer
 from sparseopt.linear_model._quadratic import minimise
 from sparseopt.linear_model._run import Run
+from sparseopt.linear_model._smoothing import approach
 from sparseopt.linear_model._working_set import GramSet
 from sparseopt.prox import Penalty
 
 _STEPS = 20  # Newton steps on one working set
-_SHRINK, _SLOPE, _TRIALS = 0.5, 1e-4, 40
+_SHRINK, _SLOPE, _TRIALS, _FEW = 0.5, 1e-4, 40, 8
 # Least second derivative, relative to the largest: flat tails leave none.
 _FLAT = 1e-8
 _ROUNDING = 1e-14
@@ -45,6 +46,11 @@ def _blocks(datafit: Datafit, penalty: Penalty) -> Any:
 
 def solve_newton(run: Run) -> Status:
     """Newton steps with a line search on working sets, until the gap is small."""
+    approach(run, _solve)
+    return _solve(run)
+
+
+def _solve(run: Run) -> Status:
     outer = Outer(run, _blocks(run.datafit, run.penalty))
     cols = np.empty(0, dtype=np.int64)
     while True:
@@ -81,12 +87,12 @@ def _descend(
         with np.errstate(over="ignore", invalid="ignore"):  # such steps are refused
             minimise(run, part, gram.H, slope, new, max(0.05 * worst, 0.1 * tol))
             t = _search(run, part, cols, w, new - w, g)
-        flat = part.is_convex and not short and datafit.secant(run.z) is not None
-        short = flat and t < _CUT
+        flat = datafit.secant(run.z) is not None
+        short, bounded = flat and not short and t < _CUT, short
         if not t and short:
             continue
         if not t:
-            if part.is_convex or damping > _DAMPED:
+            if part.is_convex or bounded or damping > _DAMPED:
                 break
             damping, refused = 4.0 * damping, True
             continue
@@ -121,13 +127,22 @@ def _search(
     """Move `w` and the run along the step; the share of it, 0 if none made F + P fall.
 
     Penalties that are not convex may rise between the ends of a step that pays: then
-    only the whole step is tried, and the caller takes a larger second derivative.
+    few shares are tried, where the loss is nearly linear, or only the whole step, and
+    the caller takes a larger second derivative.
     """
     datafit = run.datafit
     full = np.zeros(run.design.p)
     full[cols] = step
     change = run.design.predict(full)
     start, intercept = run.z, run.intercept
+
+    def at(t: float) -> tuple[float, np.ndarray, Any]:
+        """F + P, predictions and change of the intercept at a share of the step."""
+        z = start + t * change
+        shift = datafit.shift(z) if datafit.fit_intercept else 0.0
+        z = z + shift
+        return datafit.value(z) + part.value(w + t * step), z, shift
+
     old = datafit.value(start) + part.value(w)
     predicted = float(g @ step) + part.value(w + step) - part.value(w)
     # close to the end values are equal up to rounding, and whole steps are right
@@ -135,16 +150,24 @@ def _search(
     if not np.any(step) or predicted > slack:
         return 0.0
     t = 1.0
-    for _ in range(_TRIALS if part.is_convex else 1):
-        z = start + t * change
-        shift = datafit.shift(z) if datafit.fit_intercept else 0.0
-        z = z + shift
-        value = datafit.value(z) + part.value(w + t * step)
-        if value <= old + _SLOPE * t * min(predicted, 0.0) + slack:
-            w += t * step
-            coef = run.w.copy()
-            coef[cols] = w
-            run.set_point(coef, z, intercept + shift)
-            return t
+    flat = datafit.secant(start) is not None
+    for _ in range(_TRIALS if part.is_convex else _FEW if flat else 1):
+        point = at(t)
+        if point[0] <= old + _SLOPE * t * min(predicted, 0.0) + slack:
+            break
         t *= _SHRINK
-    return 0.0
+    else:
+        return 0.0
+    # a quadratic says nothing about how far the linear pieces of a loss go on
+    while flat and t >= 1.0 and part.allows(w + 2.0 * t * step):
+        longer = at(2.0 * t)
+        if not longer[0] < point[0] - slack:
+            break
+        t, point = 2.0 * t, longer
+    w += t * step
+    if getattr(part, "kind", "") == "box":  # rounding may step over a bound
+        w[:] = part.clip(w, w)
+    coef = run.w.copy()
+    coef[cols] = w
+    run.set_point(coef, point[1], intercept + point[2])
+    return t

@@ -10,6 +10,9 @@ from sparseopt.linear_model._run import Run
 
 _DEPTH = 5  # sweeps that are combined
 _ROUNDS = 2000
+# What centring leaves of constant columns, relative, squared: of entries that were
+# subtracted, and of squares.
+_CONSTANT, _CONSTANT_SQUARE = 1e-28, 1e-15
 
 
 class ResidualDescent:
@@ -36,14 +39,19 @@ class ResidualDescent:
             A.data *= root[A.indices]
             if datafit.fit_intercept:
                 self.mean = np.asarray(A.T @ root)
-            self.square = np.asarray(A.multiply(A).sum(axis=0)).ravel() - self.mean**2
+            raw = np.asarray(A.multiply(A).sum(axis=0)).ravel()
+            self.square = raw - self.mean**2
         else:
             A = np.array(design.columns(cols), dtype=np.float64, order="F")
+            mean = datafit.s @ A
             if datafit.fit_intercept:
-                A -= datafit.s @ A
+                A -= mean
             A *= root[:, None]
             self.square = np.einsum("ij,ij->j", A, A)
-        self.square = np.maximum(self.square, 0.0)
+            raw = self.square + datafit.fit_intercept * mean**2
+        # that is rounding and no direction: they stay where they are
+        least = _CONSTANT_SQUARE if self.sparse else _CONSTANT
+        self.square[self.square <= least * raw] = 0.0
         self.A = A
 
     def sweep(self, n_epochs: int) -> None:

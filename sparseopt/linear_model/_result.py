@@ -31,9 +31,9 @@ class CompositeResult(Result):
         ``-F*(dual) - P*(-X' dual)``.  None where there is no gap.
     gap : float or None
         Absolute duality gap; ``residual`` is its ratio to F(0).  None for penalties
-        that are not convex or leave coefficients free: then the residual is the
-        largest distance of the negative gradient to the subdifferential, relative to
-        the largest gradient at 0.
+        that are not convex, have no known conjugate, or leave very many coefficients
+        free: then the residual is the largest distance of the negative gradient to the
+        subdifferential, relative to the largest gradient at 0.
     u : ndarray or None
         Share in [0, 1] of each group, of the envelope penalty only.
     solver : str

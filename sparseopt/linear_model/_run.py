@@ -11,8 +11,10 @@ import numpy as np
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
+from sparseopt.linear_model._best import Best
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._design import Design
+from sparseopt.linear_model._free import FreeColumns
 from sparseopt.linear_model._gap import (
     Certificate,
     dual_point,
@@ -52,6 +54,12 @@ class Run:
         Unit of the residual: F(0) for gaps, else the largest gradient at 0.
     has_gap : bool
         Whether the residual is a duality gap.
+    free : FreeColumns or None
+        Those of coefficients that the penalty does not see, where there is a gap.
+    reduced : bool
+        Whether dual points are feasible for the columns only that screening left.
+    best : Best
+        The best recorded point.
     certificate : Certificate or None
         That of the last record.
     best_dual : tuple of (float, ndarray or None)
@@ -95,20 +103,29 @@ class Run:
         self.z = self.z + self.intercept
         if datafit.fit_intercept:
             self.fit_intercept()
-        self.has_gap = has_conjugate(penalty, self.shape)
         self._scale: float | None = None
+        self._begin(penalty)
 
     def follow(self, penalty: Penalty) -> Run:
         """A run of another penalty from this point, that keeps what is in `cache`."""
         other = copy.copy(self)
-        other.penalty = penalty
         other.extra, other.certificate = {}, None
         other.n_iter = other.n_epochs = 0
         other.best_dual = other.last_dual = (-math.inf, None)
-        other.has_gap = has_conjugate(penalty, self.shape)
+        other._begin(penalty)
         if other.has_gap != self.has_gap:
             other._scale = None
         return other
+
+    def _begin(self, penalty: Penalty) -> None:
+        """Take a penalty, and find out what its certificate is."""
+        self.penalty, self.best, self.reduced = penalty, Best(), False
+        self.free: FreeColumns | None = None
+        self.has_gap = has_conjugate(penalty, self.shape)
+        if not self.has_gap:
+            self.free = FreeColumns.of(self.datafit, penalty, self.cache.get("free"))
+            self.has_gap = self.free is not None
+            self.cache["free"] = self.free
 
     @property
     def design(self) -> Design:
@@ -193,16 +210,41 @@ class Run:
         if grad is None:
             grad = self._transposed(theta)
         objective = self.objective()
+        if self.free is not None:
+            theta, grad = self._orthogonal(theta, grad)
         if not self.has_gap:
             distance = stationarity(self.penalty, self.w, grad)
-            residual = _ratio(distance, self.scale)
+            residual = self.relative(distance)
             return Certificate(objective, residual, None, -math.inf, None)
         value, point = dual_point(self.datafit, self.penalty, theta, grad)
         self.last_dual = value, point
         if value > self.best_dual[0] or self.best_dual[1] is None:
             self.best_dual = value, point
         gap = objective - self.best_dual[0]
-        return Certificate(objective, _ratio(gap, self.scale), gap, *self.best_dual)
+        return Certificate(objective, self.relative(gap), gap, *self.best_dual)
+
+    def _orthogonal(
+        self, theta: np.ndarray, grad: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Dual point of free coefficients with its gradient; gives up the gap if none.
+
+        There is none where the columns of free coefficients nearly depend on one
+        another.
+        """
+        assert self.free is not None
+        point = self.free.project(self.z, theta)
+        if point is None:
+            self.free, self.has_gap, self._scale = None, False, None
+            return theta, grad
+        grad = self._transposed(point)
+        grad[self.free.mask] = 0.0
+        return point, grad
+
+    def relative(self, value: float) -> float:
+        """Residual of a gap or a distance; gaps below zero are rounding."""
+        if value <= 0.0:
+            return 0.0
+        return value / self.scale if self.scale > 0.0 else math.inf
 
     def record(
         self, grad: np.ndarray | None = None, *, least: float = 0.0, **values: Any
@@ -214,9 +256,10 @@ class Run:
         """
         self.n_iter += 1
         proof = self.certify(grad)
-        if not self.has_gap and _ratio(least, self.scale) > proof.residual:
-            proof = replace(proof, residual=_ratio(least, self.scale))
+        if not self.has_gap and self.relative(least) > proof.residual:
+            proof = replace(proof, residual=self.relative(least))
         self.certificate = proof
+        self.best.see(self, proof)
         if not math.isfinite(proof.objective) or proof.residual != proof.residual:
             raise Stop(Status.NUMERICAL_FAILURE)
         status = self.monitor.update(
@@ -244,10 +287,3 @@ def _moved(before: np.ndarray, after: np.ndarray) -> bool:
     """Whether predictions differ by more than their rounding."""
     top = float(np.abs(after).max(initial=0.0))
     return float(np.abs(after - before).max(initial=0.0)) > 1e-14 * top
-
-
-def _ratio(value: float, unit: float) -> float:
-    """Residual; gaps below zero are rounding."""
-    if value <= 0.0:
-        return 0.0
-    return value / unit if unit > 0.0 else math.inf

@@ -2,7 +2,8 @@
 
 For many more samples than features.  Both make steps on one sample at a time in
 compiled loops where the penalty is separable; "prox_svrg" takes batches and the
-proximal operator of the penalty object where it is not.
+proximal operator of the penalty object where it is not.  Once the support is nearly
+found, Newton steps on it finish where they are cheaper than further passes.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ from sparseopt._core._random import as_generator
 from sparseopt._core._status import Status
 from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
-from sparseopt.linear_model._datafits_more import Huber, Multinomial
+from sparseopt.linear_model._datafit_huber import Huber
+from sparseopt.linear_model._datafits_more import Multinomial
 from sparseopt.linear_model._keeper import Keeper
+from sparseopt.linear_model._prox_newton import solve_newton, unfit_newton
 from sparseopt.linear_model._run import Run
 from sparseopt.linear_model._stochastic import Work, dense_steps, sparse_steps
 
 # Multiplications between two looks at the keyboard.
 _CHUNK = 20_000_000
 _SEED = 0
+# Residual from which on Newton steps finish, on so many coefficients at most: the Gram
+# matrix of m columns costs as much as some passes where m^2 is a multiple of p.
+_NEAR, _MOST, _MULTIPLE = 1e-2, 1000, 100
 _LOSSES = {
     LeastSquares: "squares",
     Logistic: "logistic",
@@ -191,6 +197,18 @@ class _State:
         )
         self.arrays["b"][:] = self.run.intercept
 
+    def near(self) -> bool:
+        """Whether Newton steps from the run's point are cheaper than further passes."""
+        run, proof = self.run, self.run.certificate
+        if proof is None or not run.tol < proof.residual <= _NEAR:
+            return False
+        if "step" in run.options or not (run.has_gap and run.penalty.is_convex):
+            return False
+        m = int(np.count_nonzero(run.w))
+        if m > _MOST or m * m > _MULTIPLE * run.design.p:
+            return False
+        return unfit_newton(run.datafit, run.penalty) is None
+
     def _intercept(self) -> Any:
         return (
             self.arrays["b"].copy()
@@ -200,16 +218,21 @@ class _State:
 
 
 def solve_saga(run: Run) -> Status:
-    """SAGA with steps 1 / (3 L); an iteration is a pass over the samples."""
+    """SAGA with steps 1 / (3 L); an iteration is a pass over the samples.
+
+    With a step of its own it goes on to the end, else Newton steps may finish.
+    """
     samples = _Samples(run)
     step = float(run.options.get("step", 1.0 / (3.0 * samples.L)))
-    with Keeper(run, every=3) as keeper:
-        keeper.begin()
-        state = _State(run, samples, step, saga=True)
-        while True:
-            samples.advance(run, state.work, samples.n)
-            if keeper.due():
-                state.record(keeper)
+    keeper = Keeper(run, every=3)
+    keeper.begin()
+    state = _State(run, samples, step, saga=True)
+    while True:
+        samples.advance(run, state.work, samples.n)
+        if keeper.due():
+            state.record(keeper)
+            if state.near():
+                return solve_newton(run)
 
 
 def solve_svrg(run: Run) -> Status:
@@ -218,14 +241,16 @@ def solve_svrg(run: Run) -> Status:
         return _solve_batches(run)
     samples = _Samples(run)
     step = float(run.options.get("step", 1.0 / (4.0 * samples.L)))
-    with Keeper(run) as keeper:
-        keeper.begin()
-        state = _State(run, samples, step, saga=False)
-        while True:
-            samples.advance(run, state.work, 2 * samples.n)
-            keeper.steps += 1
-            state.record(keeper)
-            state.anchor()
+    keeper = Keeper(run)
+    keeper.begin()
+    state = _State(run, samples, step, saga=False)
+    while True:
+        samples.advance(run, state.work, 2 * samples.n)
+        keeper.steps += 1
+        state.record(keeper)
+        if state.near():
+            return solve_newton(run)
+        state.anchor()
 
 
 def _solve_batches(run: Run) -> Status:
@@ -239,28 +264,26 @@ def _solve_batches(run: Run) -> Status:
     step = float(
         run.options.get("step", 1.0 / (4.0 * L) if size < samples.n else 1 / L)
     )
-    with Keeper(run) as keeper:
-        keeper.begin()
-        while True:
-            w, b = run.w.copy(), run.intercept
-            table = datafit.gradient(run.z)
-            mean, mean_b = run.design.rmatvec(table), table.sum(axis=0)
-            for _ in range(n_steps):
-                rows = samples.pick[rng.integers(0, samples.pick.size, size)]
-                Xi = samples.X[rows]
-                change = _slopes(datafit, rows, np.asarray(Xi @ w) + b)
-                change *= samples.boost[rows].reshape(-1, *[1] * (change.ndim - 1))
-                old = table[rows].T * _inverse(samples, rows)
-                change = (change - old.T) / size
-                w = run.penalty.prox(
-                    w - step * (np.asarray(Xi.T @ change) + mean), step
-                )
-                if datafit.fit_intercept:
-                    b = b - step * samples.scale_b * (change.sum(axis=0) + mean_b)
-                if run.expired():
-                    break
-            keeper.steps += 1
-            keeper.record(w, intercept=b)
+    keeper = Keeper(run)
+    keeper.begin()
+    while True:
+        w, b = run.w.copy(), run.intercept
+        table = datafit.gradient(run.z)
+        mean, mean_b = run.design.rmatvec(table), table.sum(axis=0)
+        for _ in range(n_steps):
+            rows = samples.pick[rng.integers(0, samples.pick.size, size)]
+            Xi = samples.X[rows]
+            change = _slopes(datafit, rows, np.asarray(Xi @ w) + b)
+            change *= samples.boost[rows].reshape(-1, *[1] * (change.ndim - 1))
+            old = table[rows].T * _inverse(samples, rows)
+            change = (change - old.T) / size
+            w = run.penalty.prox(w - step * (np.asarray(Xi.T @ change) + mean), step)
+            if datafit.fit_intercept:
+                b = b - step * samples.scale_b * (change.sum(axis=0) + mean_b)
+            if run.expired():
+                break
+        keeper.steps += 1
+        keeper.record(w, intercept=b)
 
 
 def _inverse(samples: _Samples, rows: np.ndarray) -> np.ndarray:

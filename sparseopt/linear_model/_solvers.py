@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from sparseopt._core._status import Status
 from sparseopt.linear_model import _admm, _envelope, _fista, _multinomial_cd, _pdhg
 from sparseopt.linear_model._bcd import solve_bcd, unfit_bcd
 from sparseopt.linear_model._cd import solve_cd, unfit_cd
+from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._prox_newton import solve_newton, unfit_newton
 from sparseopt.linear_model._result import CompositeResult
@@ -27,6 +29,13 @@ from sparseopt.prox import Penalty
 
 # Ends that a tolerance reached at the last moment turns into success.
 _REACHED = (Status.MAX_ITER, Status.STALLED, Status.PRECISION, Status.TIME_LIMIT)
+# Solvers that do not converge answer the best of the points that were looked at.
+MESSAGES = {
+    Status.STOPPED_BY_CALLBACK: "The callback asked to stop; this is the best point "
+    "that it saw.",
+    Status.INTERRUPTED: "The run was interrupted from the keyboard; this is the best "
+    "point so far.",
+}
 
 
 class Solver(NamedTuple):
@@ -84,6 +93,10 @@ def choose(datafit: Datafit, penalty: Penalty, solver: str, owner: str) -> str:
         for name in _PREFERENCE:
             if name == "multinomial_cd" and datafit.design.n > _MANY:
                 continue  # products with all of X pay
+            if name == "prox_newton" and not datafit.has_hessian:
+                continue  # with bounds of the curvature only, its steps are short
+            if name == "admm" and _admm.is_slow(datafit, penalty):
+                continue
             if name in _SOLVERS and _SOLVERS[name].unfit(datafit, penalty) is None:
                 return name
         reasons = "; ".join(
@@ -117,7 +130,10 @@ def solve(
     verbose: int = 0,
     warn: bool = True,
 ) -> CompositeResult:
-    """Run an algorithm; whatever ends it, the point of `run` is its answer."""
+    """Run an algorithm; its answer is the point of `run` that converged, or the best.
+
+    Whatever ends it, the run is left at that point.
+    """
     _check_options(run.options, name, owner)
     run.design.require_squares()
     run.monitor = Monitor(
@@ -132,6 +148,7 @@ def solve(
     )
     with run.monitor:
         try:
+            _enter_domain(run)
             status = _SOLVERS[name].solve(run)
         except Stop as stop:
             status = stop.status
@@ -148,6 +165,12 @@ def solve(
     if warn:
         run.monitor.warn_if_not_converged(result.status, result.residual, run.tol)
     return result
+
+
+def _enter_domain(run: Run) -> None:
+    """Move a start at which the penalty is infinite to where it is not."""
+    if not isinstance(run.penalty, Terms) and run.penalty.value(run.w) == math.inf:
+        run.set_point(run.penalty.prox(run.w, 1.0))
 
 
 def _check_options(options: dict[str, Any], name: str, owner: str) -> None:
@@ -168,7 +191,7 @@ def _check_options(options: dict[str, Any], name: str, owner: str) -> None:
 def _result(run: Run, status: Status, name: str) -> CompositeResult:
     proof = run.certificate
     if status is not Status.CONVERGED or proof is None:
-        proof = run.certify()
+        proof = run.best.restore(run)
     if not np.isfinite(proof.objective):
         status = Status.NUMERICAL_FAILURE
     elif proof.residual <= run.tol and status in _REACHED:
@@ -187,6 +210,7 @@ def _result(run: Run, status: Status, name: str) -> CompositeResult:
         solver=name,
         n_epochs=run.n_epochs,
         status=status,
+        message=MESSAGES.get(status, ""),
         n_iter=run.n_iter,
         objective=proof.objective,
         residual=proof.residual,

@@ -11,6 +11,8 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 import numpy as np
 
+from ._sampling cimport draw, fetch, so_prefetch
+
 ctypedef fused real:
     float
     double
@@ -184,14 +186,9 @@ cdef inline void slopes(int loss, const double* z, const double* y, int K, doubl
         out[0] = r if loss == SQUARES else min(max(r, -delta), delta)
 
 
-cdef inline int64_t draw(uint64_t* state, int64_t n) noexcept nogil:
-    """A number below n, by xorshift with a multiplier."""
-    cdef uint64_t x = state[0]
-    x ^= x >> 12
-    x ^= x << 25
-    x ^= x >> 27
-    state[0] = x
-    return <int64_t>(((x * <uint64_t>2685821657736338717) >> 11) % <uint64_t>n)
+# Samples are drawn that many steps ahead, so that their rows are on the way to the cache.
+cdef enum:
+    AHEAD = 4
 
 
 # ------------------------------------------------------------------------------- steps
@@ -215,6 +212,7 @@ cdef class Work:
     cdef const double[::1] boost, weights
     cdef const int64_t[::1] pick
     cdef int64_t[::1] last
+    cdef int64_t[AHEAD] drawn
 
     def __init__(self, dict arrays, str loss, double delta, str penalty, tuple numbers,
                  bint positive, double step, double step_b, bint saga, uint64_t seed):
@@ -230,6 +228,15 @@ cdef class Work:
         self.reg.l1, self.reg.l2, self.reg.a, self.reg.b = numbers
         self.reg.weight = 1.0
         self.step_b, self.count, self.state = step_b, 0, seed
+
+    cdef inline int64_t ahead(self, int64_t step) noexcept nogil:
+        """Draw the sample of a step of this call, and ask for what is known of it."""
+        cdef int64_t i = self.pick[draw(&self.state, self.pick.shape[0])]
+        self.drawn[step % AHEAD] = i
+        so_prefetch(&self.table[i, 0])
+        so_prefetch(&self.y[i, 0])
+        so_prefetch(&self.boost[i])
+        return i
 
     cdef inline void catch_up(self, int64_t j) noexcept nogil:
         """Make the steps that coordinate j has not made yet."""
@@ -284,12 +291,18 @@ cdef class Work:
 def sparse_steps(Work work, const real[::1] data, const index[::1] indices,
                  const index[::1] indptr, const double[::1] shares, int64_t n_steps):
     """Steps over the rows of a CSR matrix; `shares` are the weights of the samples, of sum 1."""
-    cdef int64_t i, j, a, _step
+    cdef int64_t i, j, a, step
     cdef int k
     cdef double x, share
     with nogil:
-        for _step in range(n_steps):
-            i = work.pick[draw(&work.state, work.pick.shape[0])]
+        for step in range(min(n_steps, AHEAD)):
+            work.ahead(step)
+        for step in range(n_steps):
+            i = work.drawn[step % AHEAD]
+            if step + AHEAD < n_steps:
+                so_prefetch(&indptr[work.ahead(step + AHEAD)])
+            if step + AHEAD // 2 < n_steps:
+                fetch_row(data, indices, indptr, work.drawn[(step + AHEAD // 2) % AHEAD])
             for k in range(work.K):
                 work.z[k] = work.b[k]
             for a in range(indptr[i], indptr[i + 1]):
@@ -307,13 +320,26 @@ def sparse_steps(Work work, const real[::1] data, const index[::1] indices,
             work.count = work.count + 1  # += asks for the GIL under nonecheck
 
 
+cdef inline void fetch_row(const real[::1] data, const index[::1] indices,
+                           const index[::1] indptr, int64_t i) noexcept nogil:
+    cdef int64_t a = indptr[i], size = indptr[i + 1] - indptr[i]
+    if size > 0:
+        fetch(&data[a], size * <int64_t>sizeof(real))
+        fetch(&indices[a], size * <int64_t>sizeof(index))
+
+
 def dense_steps(Work work, const real[:, ::1] X, const double[::1] shares, int64_t n_steps):
     """Steps over the rows of a matrix; `shares` are the weights of the samples, of sum 1."""
-    cdef int64_t i, j, _step, p = X.shape[1]
+    cdef int64_t i, j, step, p = X.shape[1], size = min(p * <int64_t>sizeof(real), 4096)
     cdef double share
     with nogil:
-        for _step in range(n_steps):
-            i = work.pick[draw(&work.state, work.pick.shape[0])]
+        for step in range(min(n_steps, AHEAD)):
+            work.ahead(step)
+        for step in range(n_steps):
+            i = work.drawn[step % AHEAD]
+            if step + AHEAD < n_steps:
+                # the start of long rows, whose rest follows in order
+                fetch(&X[work.ahead(step + AHEAD), 0], size)
             predict_row(work, X, i)
             work.look(i)
             share = shares[i] if work.saga else 0.0

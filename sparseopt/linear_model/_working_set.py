@@ -7,6 +7,10 @@ from scipy import sparse
 
 from sparseopt.linear_model._design import Design
 
+# What centring leaves of a constant column, relative to it: rounding, no direction.
+# Where squares are subtracted it is more.
+_CONSTANT, _CONSTANT_SQUARE = 1e-14, 1e-15
+
 
 class GramSet:
     """``A'A`` for the chosen columns of ``A = diag(sqrt(d)) (X - 1 mean')``.
@@ -79,8 +83,13 @@ class GramSet:
         block = self._dense[:, old:m]
         block[...] = self.design.columns(new)
         if self.centred:
-            block -= (self.root**2 / self.total) @ block
+            mean = (self.root**2 / self.total) @ block
+            block -= mean
         block *= self.root[:, None]
+        if self.centred:
+            length = np.sqrt(np.einsum("ij,ij->j", block, block))
+            limit = _CONSTANT * np.sqrt(self.total) * np.abs(mean)
+            block[:, length <= limit] = 0.0
         products = block.T @ self._dense[:, :m]
         self._gram[old:m, :m] = products
         self._gram[:old, old:m] = products[:, :old].T
@@ -96,7 +105,11 @@ class GramSet:
             unit = self.root / np.sqrt(self.total)
             means = np.asarray(block.T @ unit)
             self._means = np.concatenate([self._means, means])
+            own = np.arange(old, m)
+            square = products[np.arange(m - old), own]
             products -= np.outer(means, self._means)
+            left = products[np.arange(m - old), own]
+            products[left <= _CONSTANT_SQUARE * square] = 0.0
         self._gram[old:m, :m] = products
         self._gram[:old, old:m] = products[:, :old].T
 

@@ -52,7 +52,10 @@ from sparseopt.prox._penalties_sets import (
     NonNegative,
     Simplex,
 )
+from sparseopt.prox._penalties_spectral import SpectralBoxNorm, SpectralKSupport
 from sparseopt.prox._penalties_structured import SLOPE, TV1D, TV2D, FusedLasso, Nuclear
+from sparseopt.prox._penalties_tree import TreeGroupLasso
+from sparseopt.prox._penalties_trend import TrendFilter
 from sparseopt.prox._penalty import Coordinate, Penalty
 from sparseopt.prox._sets import (
     project_box,
@@ -128,7 +131,11 @@ __all__ = [
     "SeparableSum",
     "Simplex",
     "SparseGroupLasso",
+    "SpectralBoxNorm",
+    "SpectralKSupport",
     "Translated",
+    "TreeGroupLasso",
+    "TrendFilter",
     "project_affine",
     "project_box",
     "project_capped_simplex",

@@ -13,6 +13,9 @@ from sparseopt.prox._inputs import as_output, as_point
 # Reads rows of one array and writes those of another, which may be the same one.
 Rows = Callable[[np.ndarray, np.ndarray], None]
 
+# The same where both are to be multiplied by two to the third argument.
+ScaledRows = Callable[[np.ndarray, np.ndarray, int], None]
+
 
 def sliced(
     solve: Rows, x: Any, axis: int | None, out: Any, finite: bool, name: str = "x"
@@ -57,5 +60,29 @@ def finite_rows(solve: Rows, checked: bool) -> Rows:
         good = np.isfinite(rows).all(axis=1)
         solve(np.where(good[:, None], rows, 0).astype(rows.dtype), result)
         result[~good] = np.nan
+
+    return careful
+
+
+def scaled_rows(solve: ScaledRows, limit: int = 900, shift: int = 600) -> Rows:
+    """The same for any finite float64 rows, where sums of large entries may overflow.
+
+    Rows with entries above ``2^limit`` are divided by ``2^shift`` before, and `solve`
+    is told the shift: penalties scale along.
+    """
+
+    def careful(rows: np.ndarray, result: np.ndarray) -> None:
+        with np.errstate(over="ignore"):  # infinite where an entry is above 2^512
+            moderate = rows.dtype != np.float64 or np.vdot(rows, rows) < np.inf
+        large = None if moderate else np.abs(rows).max(axis=1) > 2.0**limit
+        if large is None or not large.any():
+            solve(rows, result, 0)
+            return
+        for some, exponent in ((~large, 0), (large, shift)):
+            if some.any():
+                part = np.ldexp(rows[some], -exponent)
+                target = np.empty_like(part)
+                solve(part, target, exponent)
+                result[some] = np.ldexp(target, exponent)
 
     return careful

@@ -12,6 +12,9 @@ from sparseopt.prox._axis import sliced
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._inputs import as_output, as_point
 
+# Rows up to the first length are taken together, about so many entries at a time.
+_LONG, _ENTRIES = 4096, 1 << 16
+
 
 @validate_params(
     {"k": [Interval(0, None, integer=True)], "axis": AXIS, "check_finite": [Boolean]}
@@ -54,11 +57,18 @@ def project_l0_ball(
     """
 
     def keep(rows: np.ndarray, result: np.ndarray) -> None:
-        for row, target in zip(rows, result, strict=True):
-            kept = largest(np.abs(row), k)
-            target[...] = (
-                row * kept if kept.dtype.kind == "f" else np.where(kept, row, 0)
-            )
+        if rows.shape[1] > _LONG:
+            for row, target in zip(rows, result, strict=True):
+                kept = largest(np.abs(row), k)
+                if kept.dtype == bool:
+                    target[...] = np.where(kept, row, 0)
+                else:
+                    target.fill(np.nan)
+            return
+        some = _ENTRIES // rows.shape[1]
+        for start in range(0, len(rows), some):
+            part = rows[start : start + some]
+            _keep_largest(part, k, result[start : start + some])
 
     return sliced(keep, x, axis, out, check_finite)
 
@@ -127,6 +137,29 @@ def project_group_l0_ball(
     inside = parts.spread(kept, True).reshape(array.shape)
     result[...] = np.where(inside, array, 0)
     return result
+
+
+def _keep_largest(rows: np.ndarray, k: int, result: np.ndarray) -> None:
+    """Each row with its k largest magnitudes, ties to the lowest index."""
+    n = rows.shape[1]
+    scores = np.abs(rows)
+    bad = np.isnan(scores).any(axis=1)
+    if k >= n:
+        result[...] = rows
+    elif k == 0:
+        result[...] = 0
+    else:
+        level = np.partition(scores, n - k, axis=1)[:, n - k, None]
+        kept = scores > level
+        ties = scores == level
+        room = k - np.count_nonzero(kept, axis=1)
+        crowded = np.flatnonzero(np.count_nonzero(ties, axis=1) > room)
+        kept |= ties
+        for row in crowded:
+            at = np.flatnonzero(ties[row])
+            kept[row, at[room[row] :]] = False
+        result[...] = np.where(kept, rows, 0)
+    result[bad] = np.nan
 
 
 def largest(scores: np.ndarray, k: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sparseopt._core._arrays import check_finite
 from sparseopt._core._threads import effective_n_threads
-from sparseopt.prox import _group_kernels, _kernels
+from sparseopt.prox import _group_kernels, _kernels, _row_kernels
 from sparseopt.prox._blocks import Blocks
 
 # Up to this many elements the kernels take one thread.
@@ -120,6 +120,25 @@ def shrink(
         reject(x, w, finite)
         return Shares(math.nan, np.full(blocks.groups.m, np.nan))
     return found
+
+
+def shrink_rows(
+    rows: np.ndarray,
+    into: np.ndarray,
+    left: np.ndarray,
+    blocks: Blocks,
+    lam: float,
+    debias: float,
+    n_threads: int | None,
+) -> None:
+    """`shrink` of each row; `left` marks those for which it has to be called itself."""
+    few = rows.shape[1] <= _ONE_THREAD
+    if lam == 0 or not (blocks.single and blocks.uniform and few):
+        left[:] = 1
+        return
+    b, c = coefficients(blocks.weight, lam, debias)
+    threads = thread_count(n_threads, rows.size)
+    _row_kernels.envelope_rows(rows, into, blocks.k, b, c, left, threads)
 
 
 def _identity(

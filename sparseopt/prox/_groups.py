@@ -40,8 +40,8 @@ class Groups:
         """Groups as users give them.
 
         None is a group for each coordinate, an int g consecutive blocks of g, a list of
-        index arrays the groups themselves, an array of n integers labels (a negative
-        label is in no group).
+        index arrays the groups themselves, an array of n integers or strings labels (a
+        negative label is in no group); groups are in the order of sorted labels.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class Groups:
 
     @classmethod
     def _labels(cls, groups: Any, n: int) -> Groups:
-        labels = _as_indices(groups, "groups")
+        labels = _as_indices(_codes(groups), "groups")
         if labels.shape[0] != n:
             raise ValueError(
                 "The 'groups' parameter, where it holds labels, must have one for each "
@@ -234,6 +234,15 @@ class Groups:
                 f"Got {array[j]} at index {j}."
             )
         return array
+
+
+def _codes(labels: Any) -> Any:
+    """Ranks of strings that are labels; anything else as it is."""
+    array = np.asarray(labels)
+    strings = array.dtype.kind in "OT" and all(isinstance(x, str) for x in array.flat)
+    if array.ndim == 1 and array.size and (array.dtype.kind in "US" or strings):
+        return np.unique(array.astype(str), return_inverse=True)[1].astype(np.int64)
+    return labels
 
 
 def _is_sequence(value: Any) -> bool:

@@ -18,7 +18,7 @@ from sparseopt._core._params import (
 from sparseopt.prox._blocks import make_blocks
 from sparseopt.prox._engine import shrink
 from sparseopt.prox._inputs import as_output, as_point
-from sparseopt.prox._norms import box_shrink, norm_multiplier
+from sparseopt.prox._norms import box_shrink, norm_multiplier, norm_rows
 from sparseopt.prox._slices import fast_point, map_slices, slice_length
 
 _SHARED: dict[str, Iterable[Any]] = {
@@ -93,7 +93,11 @@ def prox_ksupport(
         else:
             shrink(vector, into, blocks, step, 0.0, False, n_threads)
 
-    map_slices(solve, point, w, axis)
+    def together(rows: np.ndarray, into: np.ndarray, left: np.ndarray) -> None:
+        given = (blocks, lam, False, n_threads)
+        norm_rows(rows, into, left, *given)
+
+    map_slices(solve, point, w, axis, together)
     return w
 
 
@@ -157,7 +161,11 @@ def project_ksupport_ball(
         else:
             shrink(vector, into, blocks, step, 0.0, False, n_threads)
 
-    map_slices(solve, point, w, axis)
+    def together(rows: np.ndarray, into: np.ndarray, left: np.ndarray) -> None:
+        given = (blocks, radius, True, n_threads)
+        norm_rows(rows, into, left, *given)
+
+    map_slices(solve, point, w, axis, together)
     return w
 
 

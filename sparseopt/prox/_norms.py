@@ -7,6 +7,7 @@ import math
 import numpy as np
 from scipy.optimize import brentq
 
+from sparseopt.prox import _row_kernels
 from sparseopt.prox._blocks import Blocks
 from sparseopt.prox._engine import (
     envelope_root,
@@ -49,6 +50,23 @@ def box_shrink(
         kernel("shrink", x)(x, w, tau, 1.0, low, high, threads)
 
 
+def norm_rows(
+    rows: np.ndarray,
+    into: np.ndarray,
+    left: np.ndarray,
+    blocks: Blocks,
+    size: float,
+    ball: bool,
+    n_threads: int | None,
+) -> None:
+    """Prox or projection of rows; `left` marks those that need `norm_multiplier`."""
+    if thread_count(2, rows.shape[1]) > 1:
+        left[:] = 1
+        return
+    threads = thread_count(n_threads, rows.size)
+    _row_kernels.norm_rows(rows, into, blocks.k, size, ball, left, threads)
+
+
 def _scaled(size: float, exponent: int) -> float:
     """``size 2^exponent``, infinity where that is too large for a float."""
     try:
@@ -66,6 +84,9 @@ def norm_multiplier(x: np.ndarray, blocks: Blocks, size: float, *, ball: bool) -
     ``Q / (1 + L)^2 + (k - p) S^2 / (k - p + L n)^2``: its root is the next L, and the
     right one if the sets are the same there.
     """
+    fast = _row_kernels.norm_multiplier(x, blocks.k, size, ball)
+    if fast >= 0:
+        return fast
     top = float(np.max(np.abs(x)))
     if size == 0 or top == 0:
         return 0.0 if not ball or top == 0 else math.inf

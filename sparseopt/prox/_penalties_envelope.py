@@ -19,6 +19,15 @@ from sparseopt.prox._wgsef_value import wgsef_conjugate, wgsef_subgradient, wgse
 COUNT = [Interval(1, None, integer=True)]
 
 
+def check_count(penalty: Any, m: int) -> None:
+    """Raise an error where a penalty is to keep more groups, or entries, than m."""
+    if penalty.k > m:
+        raise ValueError(
+            f"The 'k' parameter of {public_name(type(penalty))} must be an int in "
+            f"[1, {m}], the number of groups. Got {penalty.k}."
+        )
+
+
 class WGSEF(GroupStructure, Penalty):
     """The (weighted) group sparse envelope, the closest convex model of "k groups".
 
@@ -81,6 +90,7 @@ class WGSEF(GroupStructure, Penalty):
 
     def _options(self, shape: tuple[int, ...]) -> dict[str, Any]:
         parts = self.parts(shape)
+        check_count(self, parts.groups.m)
         return {
             "groups": parts.groups,
             "weights": parts.weights,
@@ -115,6 +125,7 @@ class WGSEF(GroupStructure, Penalty):
     def subdiff_distance(self, w: np.ndarray, grad: np.ndarray) -> np.ndarray:
         parts = self.parts(w.shape)
         w, flat = as_float64(w), as_float64(grad).reshape(-1)
+        check_count(self, parts.groups.m)
         slope, bound = envelope_slope(w, self.k, parts.groups, parts.weights)
         slope = slope.reshape(-1)
         if self.debias:
@@ -187,14 +198,17 @@ class KSupport(Norm):
         self._check()
 
     def norm(self, w: np.ndarray) -> float:
+        check_count(self, w.size)
         return math.sqrt(2.0 * wgsef_value(w, self.k, check_finite=False))
 
     def dual_norm(self, v: np.ndarray) -> float:
+        check_count(self, v.size)
         return math.sqrt(2.0 * wgsef_conjugate(v, self.k, check_finite=False))
 
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
     ) -> np.ndarray:
+        check_count(self, w.size)
         return prox_ksupport(w, self.k, step * self.lam, out=out, check_finite=False)
 
     def subdiff_distance(self, w: np.ndarray, grad: np.ndarray) -> np.ndarray:

@@ -123,17 +123,32 @@ static int64_t classify_w(const double *a, const double *d, const double *q, int
                           double sums[3])
 {
     double marks[SO_CHUNK], whole = 0.0, slope = 0.0, offset = 0.0;
+    if (debias == 0.0) { /* the same with c = 1 */
 #pragma omp simd reduction(+ : whole, slope, offset)
-    for (int64_t i = 0; i < n; i++) {
-        double b = lam * d[i], c = 1.0 - debias * b, least = lo * a[i], most = hi * a[i];
-        double in = most > b ? 1.0 : 0.0, w = least >= b + c ? in : 0.0;
-        double p = least >= b ? in - w : 0.0;
-        p = most <= b + c ? p : 0.0;
-        double inverse = p * q[i] / c;
-        whole += w * q[i];
-        slope += a[i] * inverse;
-        offset += b * inverse;
-        marks[i] = in - w - p;
+        for (int64_t i = 0; i < n; i++) {
+            double b = lam * d[i], least = lo * a[i], most = hi * a[i];
+            double in = most > b ? 1.0 : 0.0, w = least >= b + 1.0 ? in : 0.0;
+            double p = least >= b ? in - w : 0.0;
+            p = most <= b + 1.0 ? p : 0.0;
+            double share = p * q[i];
+            whole += w * q[i];
+            slope += a[i] * share;
+            offset += b * share;
+            marks[i] = in - w - p;
+        }
+    } else {
+#pragma omp simd reduction(+ : whole, slope, offset)
+        for (int64_t i = 0; i < n; i++) {
+            double b = lam * d[i], c = 1.0 - debias * b, least = lo * a[i], most = hi * a[i];
+            double in = most > b ? 1.0 : 0.0, w = least >= b + c ? in : 0.0;
+            double p = least >= b ? in - w : 0.0;
+            p = most <= b + c ? p : 0.0;
+            double inverse = p * q[i] / c;
+            whole += w * q[i];
+            slope += a[i] * inverse;
+            offset += b * inverse;
+            marks[i] = in - w - p;
+        }
     }
     sums[0] += whole;
     sums[1] += slope;

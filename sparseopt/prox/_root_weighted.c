@@ -55,9 +55,10 @@ static int weigh(const so_root_table *T, chunk *c, int64_t i, int64_t n)
     const so_weighted *g = c->g;
     c->d = g->d ? g->d + i : c->weights;
     c->q = g->q ? g->q + i : c->ones;
+    const double *q = g->q ? c->q : NULL;
     if (g->is_float)
-        return T->weigh_s((const float *)g->x + i, c->d, c->q, n, g->unit, c->a);
-    return T->weigh_d((const double *)g->x + i, c->d, c->q, n, g->unit, c->a);
+        return T->weigh_s((const float *)g->x + i, c->d, q, n, g->unit, c->a);
+    return T->weigh_d((const double *)g->x + i, c->d, q, n, g->unit, c->a);
 }
 
 static int64_t length(const so_weighted *g, int64_t i)

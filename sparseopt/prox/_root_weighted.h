@@ -7,6 +7,15 @@ static int SO_N(weigh)(const SO_T *x, const double *d, const double *q, int64_t 
                        double *a)
 {
     double bad = 0.0;
+    if (!q) { /* what a division by ones gives */
+#pragma omp simd reduction(+ : bad)
+        for (int64_t i = 0; i < n; i++) {
+            double z = fabs((double)x[i]);
+            bad += z * 0.0 == 0.0 ? 0.0 : 1.0;
+            a[i] = unit * z * sqrt(d[i]);
+        }
+        return bad > 0.0;
+    }
 #pragma omp simd reduction(+ : bad)
     for (int64_t i = 0; i < n; i++) {
         double z = fabs((double)x[i]);
@@ -19,6 +28,16 @@ static int SO_N(weigh)(const SO_T *x, const double *d, const double *q, int64_t 
 static void SO_N(weighted_scale)(const SO_T *x, SO_T *w, const double *a, const double *d,
                                  int64_t n, double lam, double debias, double p)
 {
+    if (debias == 0.0) { /* the same with c = 1 */
+#pragma omp simd
+        for (int64_t i = 0; i < n; i++) {
+            double b = lam * d[i], u = p * a[i] - b;
+            u = u > 16.0 * DBL_EPSILON * b ? u : 0.0;
+            u = u < 1.0 ? u : 1.0;
+            w[i] = x[i] * (SO_T)(u / (u + b)) + (SO_T)0;
+        }
+        return;
+    }
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         double b = lam * d[i], c = 1.0 - debias * b;

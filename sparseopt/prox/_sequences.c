@@ -9,6 +9,8 @@
 
 enum { LANES_SIZE = 2048 }; /* entries of a stretch: eight fit the second cache */
 
+static void sort_short(int64_t n, double *v, uint32_t *place);
+
 #define SO_T double
 #define SO_N(name) SO_CAT(name, d)
 #include "_path_body.h"
@@ -337,5 +339,37 @@ void so_slope_values(int64_t n, const so_piece *pools, int64_t *k, int64_t *used
             ++*k;
             *used = 0;
         }
+    }
+}
+
+/* Magnitudes, largest first and equal ones in the order of their places. */
+static void sort_short(int64_t n, double *v, uint32_t *place)
+{
+    uint64_t work[2 * SO_SHORT];
+    uint32_t perm[SO_SHORT], moved[SO_SHORT];
+    double sorted[SO_SHORT];
+    so_buckets plan;
+    if (n > 24) {
+        so_bucket_plan(n, v, &plan);
+        if (!so_bucket_sort(n, v, &plan, work, perm)) {
+            for (int64_t i = 0; i < n; i++) {
+                sorted[i] = v[perm[i]];
+                moved[i] = place[perm[i]];
+            }
+            memcpy(v, sorted, (size_t)n * sizeof *v);
+            memcpy(place, moved, (size_t)n * sizeof *place);
+            return;
+        }
+    }
+    for (int64_t i = 1; i < n; i++) {
+        double key = v[i];
+        uint32_t at = place[i];
+        int64_t j = i;
+        for (; j > 0 && v[j - 1] < key; j--) {
+            v[j] = v[j - 1];
+            place[j] = place[j - 1];
+        }
+        v[j] = key;
+        place[j] = at;
     }
 }

@@ -95,4 +95,9 @@ void so_replay_d(int64_t i0, int64_t i1, const double *x, double level, const so
 void so_replay_s(int64_t i0, int64_t i1, const float *x, double level, const so_buckets *b,
                  int64_t *next, const double *values, float *out);
 
+/* All of SLOPE for up to SO_SHORT entries, so few that one sort is enough; x may be out. */
+enum { SO_SHORT = 128 };
+void so_slope_short_d(int64_t n, const double *x, const double *lam, double scale, double *out);
+void so_slope_short_s(int64_t n, const float *x, const double *lam, double scale, float *out);
+
 #endif

@@ -53,6 +53,9 @@ cdef extern from "_sequences.h" nogil:
     int64_t so_slope_pool(int64_t, const double*, const uint32_t*, const double*, double, int64_t,
                           so_piece*)
     void so_slope_values(int64_t, const so_piece*, int64_t*, int64_t*, const uint32_t*, double*)
+    int64_t SO_SHORT
+    void so_slope_short_d(int64_t, const double*, const double*, double, double*)
+    void so_slope_short_s(int64_t, const float*, const double*, double, float*)
     void so_replay_d(int64_t, int64_t, const double*, double, const so_buckets*, int64_t*,
                      const double*, double*)
     void so_replay_s(int64_t, int64_t, const float*, double, const so_buckets*, int64_t*,
@@ -132,7 +135,24 @@ def slope_weights_valid(const double[::1] lam):
     return so_check_lam(lam.shape[0], &lam[0]) == 0.0
 
 
-def slope(const real[::1] x, const double[::1] lam, double scale, real[::1] out):
+def slope_rows(const real[:, ::1] x, const double[::1] lam, double scale, real[:, ::1] out):
+    """Prox of ``scale * sum_i lam_i |u|_(i)`` for each row; `out` may be `x`."""
+    cdef int64_t n = x.shape[1], row, first, some = PIECE // n + 1
+    if n > SO_SHORT:
+        for row in range(x.shape[0]):
+            slope(x[row], lam, scale, out[row])
+        return
+    for first in range(0, x.shape[0], some):
+        with nogil:
+            for row in range(first, min(x.shape[0], first + some)):
+                if real is double:
+                    so_slope_short_d(n, &x[row, 0], &lam[0], scale, &out[row, 0])
+                else:
+                    so_slope_short_s(n, &x[row, 0], &lam[0], scale, &out[row, 0])
+        PyErr_CheckSignals()
+
+
+cdef slope(const real[::1] x, const double[::1] lam, double scale, real[::1] out):
     """Prox of ``scale * sum_i lam_i |u|_(i)``; `out` may be `x`."""
     cdef int64_t n = x.shape[0], i = 0, p = 0, stop
     cdef double level = scale * lam[n - 1]  # what is not above it ends at zero

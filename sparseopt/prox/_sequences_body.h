@@ -62,3 +62,25 @@ void SO_N(so_replay)(int64_t i0, int64_t i1, const SO_T *x, double level, const 
         }
     }
 }
+
+void SO_N(so_slope_short)(int64_t n, const SO_T *x, const double *lam, double scale, SO_T *out)
+{
+    double v[SO_SHORT], level = scale * lam[n - 1]; /* what is not above it ends at zero */
+    uint32_t place[SO_SHORT];
+    uint8_t negative[SO_SHORT];
+    so_piece pools[SO_SHORT];
+    int64_t p = 0, k = 0, used = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double m = fabs((double)x[i]);
+        v[p] = m;
+        place[p] = (uint32_t)i;
+        negative[i] = x[i] < 0;
+        p += m > level;
+    }
+    sort_short(p, v, place);
+    so_slope_pool(p, v, NULL, lam, scale, 0, pools);
+    so_slope_values(p, pools, &k, &used, NULL, v);
+    memset(out, 0, (size_t)n * sizeof(SO_T));
+    for (int64_t i = 0; i < p; i++)
+        out[place[i]] = (SO_T)(negative[place[i]] ? 0.0 - v[i] : v[i]);
+}

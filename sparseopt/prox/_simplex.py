@@ -11,7 +11,7 @@ from sparseopt._core._params import COMMON, Boolean, Interval, validate_params
 from sparseopt.prox._blocks import positive
 from sparseopt.prox._inputs import as_output
 from sparseopt.prox._slices import fast_point, map_slices, slice_length
-from sparseopt.prox._thresholds import threshold, threshold_weighted
+from sparseopt.prox._thresholds import threshold, threshold_rows, threshold_weighted
 
 _SHARED: dict[str, Iterable[Any]] = {
     "axis": [Interval(None, None, integer=True), None],
@@ -84,7 +84,10 @@ def project_simplex(
         else:
             threshold_weighted(vector, into, total, q, None, check_finite)
 
-    map_slices(solve, point, w, axis)
+    def together(rows: np.ndarray, into: np.ndarray, left: np.ndarray) -> None:
+        threshold_rows(rows, into, left, total, np.inf, False, n_threads)
+
+    map_slices(solve, point, w, axis, together if q is None else None)
     return w
 
 
@@ -158,7 +161,10 @@ def project_l1_ball(
         threshold_weighted(size, into, radius, q, None, check_finite)
         np.multiply(into, sign, out=into)
 
-    map_slices(solve, point, w, axis)
+    def together(rows: np.ndarray, into: np.ndarray, left: np.ndarray) -> None:
+        threshold_rows(rows, into, left, radius, np.inf, True, n_threads)
+
+    map_slices(solve, point, w, axis, together if q is None else None)
     return w
 
 
@@ -236,7 +242,11 @@ def project_capped_simplex(
         else:
             threshold(vector, into, total, caps, False, check_finite, n_threads)
 
-    map_slices(solve, point, w, axis)
+    def together(rows: np.ndarray, into: np.ndarray, left: np.ndarray) -> None:
+        threshold_rows(rows, into, left, total, caps, False, n_threads)
+
+    single = isinstance(caps, float)
+    map_slices(solve, point, w, axis, together if single else None)
     return w
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from sparseopt.prox._axis import check_axis
 from sparseopt.prox._inputs import as_point
 
+# Takes rows, where to write them, and marks (uint8) of rows that it leaves.
+Together = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
@@ -43,11 +45,14 @@ def map_slices(
     x: np.ndarray,
     out: np.ndarray,
     axis: int | None,
+    together: Together | None = None,
 ) -> list[Any]:
     """Call ``solve(vector, into)`` for each slice along `axis`, or for all as one.
 
     Both arguments are contiguous; what is put into the second ends up in `out`, which
-    may share memory with `x`.  Returns what the calls return.
+    may share memory with `x`.  Returns what the calls return.  If there is a function
+    `together` it is given all slices, as rows, before; only those it marks are solved
+    one by one, and nothing is returned.
     """
     if out is not x:
         x = separate(x, out)
@@ -61,7 +66,17 @@ def map_slices(
     check_axis(axis, x.ndim)
     moved = np.moveaxis(x, axis, -1)
     rows = np.ascontiguousarray(moved).reshape(-1, x.shape[axis])
-    into = np.empty_like(rows)
-    results = [solve(row, target) for row, target in zip(rows, into, strict=True)]
-    np.moveaxis(out, axis, -1)[...] = into.reshape(moved.shape)
+    apart = axis in (-1, x.ndim - 1) and out.flags.c_contiguous
+    apart = apart and not np.may_share_memory(x, out)
+    into = out.reshape(rows.shape) if apart else np.empty_like(rows)
+    if together is None:
+        results = [solve(row, target) for row, target in zip(rows, into, strict=True)]
+    else:
+        left = np.zeros(len(rows), dtype=np.uint8)
+        together(rows, into, left)
+        results = []
+        for row in np.flatnonzero(left):
+            solve(rows[row], into[row])
+    if not apart:
+        np.moveaxis(out, axis, -1)[...] = into.reshape(moved.shape)
     return results

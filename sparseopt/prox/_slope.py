@@ -11,7 +11,7 @@ from sparseopt._core._arrays import as_floats
 from sparseopt._core._params import Boolean, Interval, Options, validate_params
 from sparseopt.prox import _sequences
 from sparseopt.prox._apply import AXIS, LEVEL, POSITIVE
-from sparseopt.prox._axis import Rows, finite_rows, sliced
+from sparseopt.prox._axis import Rows, finite_rows, scaled_rows, sliced
 from sparseopt.prox._elementwise import prox_l1
 
 
@@ -82,7 +82,7 @@ def _level(lam: np.ndarray) -> float:
 def _rows(lam: np.ndarray, step: float) -> Rows:
     weights = np.ascontiguousarray(lam)
 
-    def solve(rows: np.ndarray, result: np.ndarray) -> None:
+    def solve(rows: np.ndarray, result: np.ndarray, exponent: int) -> None:
         if weights.shape != (rows.shape[1],):
             raise ValueError(
                 f"The 'lam' array must have shape ({rows.shape[1]},). "
@@ -93,10 +93,10 @@ def _rows(lam: np.ndarray, step: float) -> Rows:
                 "The 'lam' array must be finite, not negative and nonincreasing. "
                 f"Got {_offender(weights)}."
             )
-        for row, target in zip(rows, result, strict=True):
-            _sequences.slope(row, weights, step, target)
+        levels = np.ldexp(weights, -exponent) if exponent else weights
+        _sequences.slope_rows(rows, levels, step, result)
 
-    return solve
+    return scaled_rows(solve)
 
 
 def _offender(lam: np.ndarray) -> str:

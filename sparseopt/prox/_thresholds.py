@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from sparseopt.prox import _kernels
+from sparseopt.prox import _kernels, _row_kernels
 from sparseopt.prox._engine import kernel, reject, thread_count
 
 
@@ -42,6 +42,24 @@ def threshold(
         reject(v, w, finite)
 
 
+def threshold_rows(
+    rows: np.ndarray,
+    into: np.ndarray,
+    left: np.ndarray,
+    total: float,
+    cap: float,
+    absolute: bool,
+    n_threads: int | None,
+) -> None:
+    """`threshold` of each row; `left` marks those for which it has to be called."""
+    n = rows.shape[1]
+    if total == 0 or total >= n * cap or thread_count(2, n) > 1:
+        left[:] = 1
+        return
+    threads = thread_count(n_threads, rows.size)
+    _row_kernels.simplex_rows(rows, into, total, cap, absolute, left, threads)
+
+
 def _exponent(v: np.ndarray, total: float) -> int:
     top = max(float(np.max(np.abs(v))), total)
     return math.frexp(top)[1] if top < math.inf else 0
@@ -59,6 +77,16 @@ def threshold_weighted(
     if not np.isfinite(v).all():
         reject(v, w, finite)
         return
+    unit = math.frexp(float(np.max(q)))[1]
+    if abs(unit) > 100:  # their squares are needed
+        q = np.ldexp(q, -unit)
+        if math.frexp(total)[1] - unit > 1020:
+            raise ValueError(
+                "The 'weights' array must let the sum be reached within the range of "
+                f"floats. Got weights of at most {np.ldexp(np.max(q), unit)} for a sum "
+                f"of {total:g}."
+            )
+        total = math.ldexp(total, -unit)
     exponent = _exponent(v, total)
     y, limit = np.ldexp(v.astype(np.float64), -exponent), math.ldexp(total, -exponent)
     top = np.full_like(y, np.inf) if caps is None else np.ldexp(caps, -exponent)

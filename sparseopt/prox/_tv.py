@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sparseopt._core._arrays import as_floats
 from sparseopt._core._params import Boolean, validate_params
 from sparseopt.prox import _sequences
 from sparseopt.prox._apply import AXIS, LEVEL, check_weights
-from sparseopt.prox._axis import Rows, finite_rows, sliced
+from sparseopt.prox._axis import Rows, finite_rows, scaled_rows, sliced
 
 
 @validate_params({"lam": LEVEL, "axis": AXIS, "check_finite": [Boolean]})
@@ -121,13 +122,16 @@ def prox_fused_lasso(
 
 
 def _variation(lam: float, l1: float, weights: Any) -> Rows:
-    def solve(rows: np.ndarray, result: np.ndarray) -> None:
+    def solve(rows: np.ndarray, result: np.ndarray, exponent: int) -> None:
         w = _row_weights(weights, rows, rows.shape[1] - 1)
+        levels = math.ldexp(lam, -exponent), math.ldexp(l1, -exponent)
+        if w is None:  # entries up to 2^900 are all equal long before
+            levels = min(levels[0], 2.0**970), levels[1]
         if np.may_share_memory(rows, result):  # entries are read more than once
             rows = rows.copy()
-        _sequences.total_variation(rows, w, lam, l1, result)
+        _sequences.total_variation(rows, w, *levels, result)
 
-    return solve
+    return scaled_rows(solve)
 
 
 @validate_params({"increasing": [Boolean], "axis": AXIS, "check_finite": [Boolean]})
@@ -174,7 +178,7 @@ def prox_isotonic(
     array([1. , 2.5, 2.5, 4. ])
     """
 
-    def solve(rows: np.ndarray, result: np.ndarray) -> None:
+    def solve(rows: np.ndarray, result: np.ndarray, _: int) -> None:
         w = _row_weights(weights, rows, rows.shape[1])
         if w is not None and not w.min() > 0:
             index = int(w.argmin())
@@ -182,9 +186,13 @@ def prox_isotonic(
                 "The 'weights' array must be positive. "
                 f"Got {w[index]} at index {index}."
             )
+        if w is not None:
+            unit = math.frexp(float(w.max()))[1]
+            w = np.ldexp(w, -unit) if abs(unit) > 100 else w
         _sequences.isotonic(rows, w, increasing, result)
 
-    return sliced(finite_rows(solve, check_finite), x, axis, out, check_finite)
+    safe = scaled_rows(solve, 900 if weights is None else 600)
+    return sliced(finite_rows(safe, check_finite), x, axis, out, check_finite)
 
 
 def _row_weights(weights: Any, rows: np.ndarray, length: int) -> np.ndarray | None:

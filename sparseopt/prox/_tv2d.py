@@ -91,7 +91,10 @@ def prox_tv2d(
         return result
     scale = float(np.abs(array).max()) or 1.0
     unit = np.array(array / scale, dtype=np.float64)
-    solution, gap = _solve(unit, lam / scale, tol, max_iter)
+    # beyond this the result is the mean; a quotient by a subnormal may be infinite
+    most = 4.0 * array.size
+    level = lam / scale if lam < most * scale else most
+    solution, gap = _solve(unit, level, tol, max_iter)
     if gap > tol:
         warnings.warn(
             f"prox_tv2d: relative gap {gap:.2g} after {max_iter} passes is above "

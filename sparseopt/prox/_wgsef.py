@@ -11,9 +11,9 @@ import numpy as np
 
 from sparseopt._core._array_api import (
     array_namespace,
-    device,
     from_numpy_like,
     is_numpy,
+    is_on_host,
     to_numpy,
 )
 from sparseopt._core._params import (
@@ -24,10 +24,10 @@ from sparseopt._core._params import (
     validate_params,
 )
 from sparseopt.prox._blocks import Blocks, make_blocks
-from sparseopt.prox._engine import Shares, shrink
+from sparseopt.prox._engine import Shares, shrink, shrink_rows
 from sparseopt.prox._inputs import as_output
 from sparseopt.prox._slices import fast_point, map_slices, slice_length
-from sparseopt.prox._wgsef_array import array_prox
+from sparseopt.prox._wgsef_array import Masks, array_prox
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,10 @@ def prox_wgsef(
         given = (blocks, lam, debias, check_finite, n_threads, return_info)
         return shrink(vector, into, *given)
 
-    found = map_slices(solve, point, w, axis)
+    def together(rows: np.ndarray, into: np.ndarray, left: np.ndarray) -> None:
+        shrink_rows(rows, into, left, blocks, lam, debias, n_threads)
+
+    found = map_slices(solve, point, w, axis, None if return_info else together)
     if not return_info:
         return w
     counts = [int(np.count_nonzero(each.u)) for each in found]
@@ -213,7 +216,8 @@ def _foreign(
             f"of {xp.__name__}. Got {type(out).__name__}."
         )
     recorded = bool(getattr(x, "requires_grad", False))
-    if not recorded and str(device(x)).lower().startswith("cpu"):
+    on_host = is_on_host(x)
+    if on_host and not recorded:
         options = {"groups": groups, "weights": weights, "debias": debias}
         options |= {"costs": costs, "axis": axis, "check_finite": finite}
         options |= {"n_threads": n_threads, "return_info": return_info}
@@ -241,11 +245,36 @@ def _foreign(
     blocks = make_blocks(prox_wgsef, n, k, groups, weights, costs)
     if debias:
         check_debias(prox_wgsef, blocks, lam, debias)
-    flat, u, eta = array_prox(xp, xp.reshape(x, (-1,)), blocks, lam, debias)
+    masks = _host_masks(x, blocks, lam, debias, n_threads) if on_host else None
+    flat, u, eta = array_prox(
+        xp,
+        xp.reshape(x, (-1,)),
+        blocks,
+        lam,
+        debias,
+        masks=masks,
+        want_shares=return_info,
+    )
     w = xp.reshape(flat, x.shape)
     if not return_info:
         return w
-    return w, EnvelopeInfo(u, float(eta), int(xp.sum(xp.astype(u > 0, xp.int64))))
+    number = int(xp.sum(xp.astype(u > 0, xp.int64)))
+    return w, EnvelopeInfo(u, float(to_numpy(eta)), number)
+
+
+def _host_masks(
+    x: Any, blocks: Blocks, lam: float, debias: float, n_threads: int | None
+) -> Masks:
+    """Whole and partial groups by the kernels, in the precision of `array_prox`.
+
+    The operations that are recorded are then those of the result alone.
+    """
+    point = np.ascontiguousarray(to_numpy(x), dtype=np.float64).reshape(-1)
+    unused = np.empty_like(point)
+    u = shrink(point, unused, blocks, lam, debias, False, n_threads, True).u
+    assert u is not None
+    masks = (from_numpy_like(mask, x) for mask in (u >= 1.0, (u > 0.0) & (u < 1.0)))
+    return Masks(*masks)
 
 
 def check_debias(owner: Any, blocks: Blocks, lam: float, debias: float) -> None:

@@ -55,10 +55,13 @@ def prox_wgsef_blocks(
 
     Parameters
     ----------
-    blocks : iterable of array_like, or dask array
+    blocks : iterable of array_like, or dask array or bag
         The vector in pieces, in order; each is taken as a vector.  It must be possible
         to go through them several times with the same values: a list, a memory-mapped
-        array that is cut into rows, a class with ``__iter__``, but no generator.
+        array that is cut into rows, a class with ``__iter__``, but no generator.  Of
+        dask collections, and of delayed objects in an iterable, one part at a time is
+        computed, anew for each reading; the blocks are the chunks of an array, and the
+        arrays in a bag or, if it holds numbers, its partitions.
     k : int
         Number of groups to aim at, at most their number.
     lam : float, default=1.0
@@ -112,14 +115,27 @@ def _point(block: Any) -> np.ndarray:
 def _restartable(blocks: Any) -> Callable[[], Iterator[Any]]:
     if hasattr(blocks, "to_delayed"):  # dask: one part in memory at a time
         parts = np.ravel(blocks.to_delayed())
-        return lambda: (part.compute() for part in parts)
+        if type(blocks).__module__.startswith("dask.bag"):
+            return lambda: (item for part in parts for item in _items(part.compute()))
+        return lambda: map(_computed, parts)
     if not isinstance(blocks, Iterable) or iter(blocks) is blocks:
         raise TypeError(
             f"The 'blocks' parameter of {public_name(prox_wgsef_blocks)} must be an "
             "iterable that can be started again, such as a list. "
             f"Got {type(blocks).__name__}."
         )
-    return lambda: iter(blocks)
+    return lambda: map(_computed, blocks)
+
+
+def _computed(block: Any) -> Any:
+    """The values of a delayed object or dask array; anything else as it is."""
+    return block.compute() if hasattr(block, "__dask_graph__") else block
+
+
+def _items(partition: Iterable[Any]) -> list[Any]:
+    """Blocks in a partition of a bag: its arrays, or all of it if it holds numbers."""
+    items = list(partition)
+    return items if any(hasattr(item, "__len__") for item in items) else [items]
 
 
 def _norms(block: np.ndarray, size: int) -> np.ndarray:

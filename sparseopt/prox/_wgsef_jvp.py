@@ -6,13 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt._core._array_api import array_namespace, is_numpy
+from sparseopt._core._array_api import (
+    array_namespace,
+    from_numpy_like,
+    is_numpy,
+    is_on_host,
+    to_numpy,
+)
 from sparseopt._core._params import Interval, validate_params
 from sparseopt.prox._blocks import Blocks, make_blocks
 from sparseopt.prox._engine import shrink
 from sparseopt.prox._inputs import as_point
 from sparseopt.prox._wgsef import check_debias
-from sparseopt.prox._wgsef_array import Layout, array_prox, make_terms
+from sparseopt.prox._wgsef_array import Layout, Terms, array_prox, make_terms
 
 
 @validate_params({"lam": [Interval(0, None)], "debias": [Interval(0, 1)]})
@@ -89,6 +95,10 @@ def prox_wgsef_jvp(
         wide = flat.astype(np.float64)
         slope = _derivative(np, wide, direction, u, eta, blocks, lam, debias)
         return slope.astype(point.dtype).reshape(point.shape)
+    if is_on_host(x) and is_on_host(v):
+        options = {"groups": groups, "weights": weights, "debias": debias}
+        slope = prox_wgsef_jvp(to_numpy(x), to_numpy(v), k, lam, costs=costs, **options)
+        return from_numpy_like(slope, x)
     flat, along = xp.reshape(x, (-1,)), xp.reshape(v, (-1,))
     if hasattr(x, "detach"):
         flat, along = flat.detach(), along.detach()
@@ -113,8 +123,11 @@ def _derivative(
     """J v for flat arrays, from the shares and the multiplier at x."""
     if lam == 0:
         return v * 1.0
+    terms = make_terms(xp, blocks, lam, debias, x)
+    if blocks.single and terms.uniform:
+        return _derivative_of_entries(xp, x, v, u, terms)
     layout = Layout(xp, blocks, x)
-    alpha, b, c, q = make_terms(xp, blocks, lam, debias, x)
+    alpha, b, c, q = terms
     # in units of the largest entry, so that squares are no extreme numbers
     top = xp.max(xp.abs(x))
     top = xp.where(top > 0, top, xp.ones_like(top))
@@ -134,3 +147,21 @@ def _derivative(
     factor = xp.where(whole, 1.0 / (b + c) * one, factor)
     radial = xp.where(part, b * t / (c * a) * (da / a - change), zero)
     return v * layout.spread(factor, 1.0) + y * layout.spread(radial, 0.0)
+
+
+def _derivative_of_entries(xp: Any, x: Any, v: Any, u: Any, terms: Terms) -> Any:
+    """J v where each entry is a group, and all have one weight.
+
+    A partial entry is ``(x_j - b t sign(x_j)) / c``, and the signed changes of those
+    entries have the sum that the change of t needs.
+    """
+    part = xp.astype((u > 0.0) & (u < 1.0), x.dtype)
+    signs = part * xp.sign(x)
+    # t is the sum of the partial magnitudes over k - (whole) + (partial) b / c, and
+    # the sum of their shares says what that is
+    count, shares = xp.sum(part), xp.sum(part * u)
+    level = shares * terms.c + count * terms.b
+    level = xp.where(level > 0, level, xp.ones_like(level))
+    change = terms.b * xp.sum(signs * v) / level
+    kept = part / terms.c + xp.astype(u >= 1.0, x.dtype) / (terms.b + terms.c)
+    return kept * v - change / terms.c * signs

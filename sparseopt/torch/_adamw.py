@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from sparseopt._core._params import Interval, Options, Type
+from sparseopt.prox import Penalty
 from sparseopt.torch._base import CONSTRAINTS, ProxOptimizer, arguments
 from sparseopt.torch._layout import Layout
 
@@ -16,9 +17,9 @@ class ProxAdamW(ProxOptimizer):
 
     While the penalty acts, a group has one step size, from the mean of Adam's
     denominators over it, in the gradient step as in the proximal one.  With that the
-    proximal step is exact in the metric of the optimizer, which with a step size for
-    every entry it is not.  During the warm-up, and after the cut, each entry has its
-    own as usual.
+    proximal step in the metric of the optimizer is a closed form.  During the warm-up,
+    and after the cut, each entry has its own as usual; with ``preconditioner="diag"``
+    always.
 
     Parameters
     ----------
@@ -50,8 +51,9 @@ class ProxAdamW(ProxOptimizer):
         As in `ProxSGD`.
     scope : {"layer", "global"}, default="layer"
         Whether k counts the groups of each layer, or of all of them together.
-    preconditioner : {"group", "layer"}, default="group"
-        Whether each group has a step size of its own, or the layer one for all.
+    preconditioner : {"group", "layer", "diag"}, default="group"
+        Whether each group has a step size of its own, or the layer one for all, or
+        each entry has Adam's; then the proximal step is solved numerically, see below.
     total_steps : int, default=None
         Length of the training, for the schedule, as in `ProxSGD`.
     warmup, ramp, cut : float, default=0.1, 0.3, 0.8
@@ -77,6 +79,25 @@ class ProxAdamW(ProxOptimizer):
     Where the penalty is debiased, ``alpha * lam * debias * d_j / D_j`` has to stay
     below 1 in all groups that are not zero; a larger ``lam`` is cut down to 0.95 of
     that.
+
+    With ``preconditioner="diag"`` the metric has a :math:`D_i` for every entry.  The
+    minimiser is then
+
+    .. math::
+
+       w_i = \frac{D_i z_i u_j}{(D_i - \delta b_j) u_j + b_j}, \qquad
+       b_j = \alpha \lambda d_j,
+
+    where the share :math:`u_j` of a group solves a scalar equation for a given
+    multiplier, and the multiplier makes the shares add up to k.  Both are found by
+    Newton's method to the rounding of float64, in 15 to 30 passes over the weights: 50
+    times the cost of the closed form, which it equals where :math:`D` is constant in
+    the groups.
+
+    Do not use it where time counts, nor with ``debias`` where some weights hardly ever
+    have a gradient, as behind pixels that are always black: the smallest
+    :math:`D_i` of a group limits ``lam``.  Then set ``debias=0``, raise ``eps``, or
+    keep ``"group"``.  Penalty objects have one step size and cannot have a metric.
 
     References
     ----------
@@ -109,7 +130,7 @@ class ProxAdamW(ProxOptimizer):
         **CONSTRAINTS,
         "betas": [Type(tuple, list)],
         "eps": [Interval(0, None)],
-        "preconditioner": [Options("group", "layer")],
+        "preconditioner": [Options("diag", "group", "layer")],
     }
 
     def __init__(
@@ -138,6 +159,12 @@ class ProxAdamW(ProxOptimizer):
 
     def _prepare(self, group: dict[str, Any]) -> None:
         super()._prepare(group)
+        if group["preconditioner"] == "diag" and isinstance(group["penalty"], Penalty):
+            raise ValueError(
+                "The 'preconditioner' parameter of sparseopt.torch.ProxAdamW must be "
+                "'layer' or 'group' where the penalty is an object, which knows one "
+                f"step only. Got 'diag' and {group['penalty']!r}."
+            )
         betas = group["betas"]
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(
@@ -151,21 +178,26 @@ class ProxAdamW(ProxOptimizer):
             None if grad is None else self._moments(param, grad, group)
             for param, grad in zip(params, self._gradients(group), strict=True)
         ]
-        metric = None
+        metric, kind = None, group["preconditioner"]
         if layout is not None:
-            metric = _metric(moments, params, group["preconditioner"], layout)
+            metric = _metric(moments, params, kind, layout)
+        shared = layout if metric is not None and kind != "diag" else None
         for i, (param, found) in enumerate(zip(params, moments, strict=True)):
             if found is None:
                 continue
             mean, scale = found
             if group["weight_decay"]:
                 param.mul_(1 - lr * group["weight_decay"])
-            if layout is not None and metric is not None and i in layout.joined:
-                scale = layout.spread(metric, i, param).to(param.dtype)
+            if shared is not None and metric is not None and i in shared.joined:
+                scale = shared.spread(metric, i, param).to(param.dtype)
             param.addcdiv_(mean, scale, value=-lr)
         if metric is None:
             return 1.0
-        return metric / lr if lr > 0 else float("inf")
+        if lr == 0:
+            return float("inf")
+        if layout is None or kind != "diag":
+            return metric / lr
+        return _entry_precisions(moments, params, metric / lr, lr, layout)
 
     def _moments(
         self, param: torch.Tensor, grad: torch.Tensor, group: dict[str, Any]
@@ -201,3 +233,16 @@ def _metric(
         return (total.sum() / count.sum()).expand(layout.m)
     # a group may lie in tensors without gradients only: it does not move
     return torch.where(count > 0, total / count.clamp(min=1), 1.0)
+
+
+def _entry_precisions(
+    moments: list, params: list, mean: torch.Tensor, lr: float, layout: Layout
+) -> list[torch.Tensor | None]:
+    """Precision of each entry; where there is no gradient, the mean of its group."""
+    precisions: list[torch.Tensor | None] = [None] * len(params)
+    for i in layout.joined:
+        if moments[i] is None:
+            precisions[i] = layout.spread(mean, i, params[i]).expand_as(params[i])
+        else:
+            precisions[i] = moments[i][1] / lr
+    return precisions

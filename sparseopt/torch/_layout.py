@@ -50,6 +50,10 @@ class Layout:
         """Sum over each group; a tensor that is None counts as zeros."""
         raise NotImplementedError
 
+    def least(self, tensors: Sequence[torch.Tensor | None]) -> torch.Tensor:
+        """Smallest entry of each group; a tensor that is None has none."""
+        raise NotImplementedError
+
     def spread(self, values: torch.Tensor, position: int, like: torch.Tensor) -> Any:
         """Value of its group for each entry, broadcastable to ``like``; free ones 1."""
         raise NotImplementedError
@@ -114,6 +118,14 @@ class AxisLayout(Layout):
         assert total is not None
         return total
 
+    def least(self, tensors):
+        parts = []
+        for i in self.joined:
+            if (t := tensors[i]) is not None:
+                dims = self._others(i, t.ndim)
+                parts.append((t.amin(dim=dims) if dims else t).reshape(-1))
+        return torch.stack(parts).amin(dim=0)
+
     def spread(self, values, position, like):
         kept = self.kept[position] or ()
         return values.reshape(
@@ -160,6 +172,14 @@ class LabelLayout(Layout):
         for i in parts:
             total.index_add_(0, self.labels[i], tensors[i].reshape(-1).to(dtype))
         return total[: self.m]
+
+    def least(self, tensors):
+        parts = [i for i in self.joined if tensors[i] is not None]
+        least = tensors[parts[0]].new_full((self.m + 1,), torch.inf)
+        for i in parts:
+            entries = tensors[i].reshape(-1)
+            least.scatter_reduce_(0, self.labels[i], entries, reduce="amin")
+        return least[: self.m]
 
     def spread(self, values, position, like):
         return torch.cat([values, values.new_ones(1)])[self.labels[position]].reshape(

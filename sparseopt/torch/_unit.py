@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from sparseopt.exceptions import ConvergenceWarning
+from sparseopt.torch._diagonal import Entries
 from sparseopt.torch._layout import Layout, make_layout
 from sparseopt.torch._terms import Term, count_of, make_term
 
@@ -92,9 +93,15 @@ class Unit:
     def penalise(self, precisions: list[Number], fraction: float) -> None:
         """Proximal step in the metric of the optimizer."""
         r = self.norms()
-        p = self._precision(precisions)
+        entries = None
+        if any(isinstance(p, list) for p in precisions):
+            entries = Entries(self, precisions)
+        p = self._precision(precisions) if entries is None else entries.least()
         lam = self._lam(r, p, fraction)
         if not torch.is_tensor(lam) and lam == 0:
+            return
+        if entries is not None:
+            entries.shrink_(self.term, float(lam), r)
             return
         factor = self.term.factor(r, lam, p)
         if len(self.sizes) > 1:

@@ -321,3 +321,57 @@ def test_bad_terms(X, y):
     time = np.stack([np.abs(y) + 1, np.ones(N)], axis=1)
     with pytest.raises(ValueError, match="proximal operator of the loss"):
         minimize_composite(Cox(X, time), L1(0.1), solver="admm")
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("plain", ["l1", "none", "net"])
+def test_few_samples_by_the_lemma(plain, form, fit_intercept, rng, monkeypatch):
+    """The system by way of the samples is the one that is factorised whole."""
+    X, p = rng.standard_normal((8, 30)), 30
+    y = 3.0 * X[:, 0] + rng.standard_normal(8)
+    maps = Composed(L1(0.1), sparse.csr_array(np.diff(np.eye(p), axis=0)))
+    terms = {"l1": [L1(0.05)], "none": [], "net": [ElasticNet(0.1, 0.5)]}[plain]
+    losses = _losses(X, y, fit_intercept=fit_intercept)
+    for name in ("squares", "logistic"):
+        datafit = type(losses[name])(
+            form(X), losses[name].y, fit_intercept=fit_intercept
+        )
+        penalty = [*terms, maps, overlapping_group_lasso(0.1, [[0, 1], [1, 2]], p)]
+        options = {"solver": "admm", "tol": 1e-9}
+        whole = minimize_composite(datafit, penalty, **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(_admm, "_DENSE", 10)
+            short = minimize_composite(datafit, penalty, **options)
+        assert whole.converged
+        assert short.converged
+        # both within a gap, or stationary, to 1e-9
+        assert abs(short.objective - whole.objective) < 1e-8
+
+
+def test_auto_takes_the_exact_prox_of_a_fused_lasso(X, y):
+    terms = [L1(0.03), Composed(L1(0.1), -sparse.csr_array(D))]
+    result = minimize_composite(LeastSquares(X, y), terms, tol=1e-11)
+    other = minimize_composite(LeastSquares(X, y), terms, solver="admm", tol=1e-11)
+    assert (result.solver, other.solver) == ("prox_grad", "admm")
+    assert result.converged
+    assert result.gap is not None
+    here = result.objective
+    assert here == pytest.approx(other.objective, rel=1e-9)  # both gaps are below
+    swapped = D.copy()
+    swapped[[0, 1]] = swapped[[1, 0]]  # the same penalty, not in order
+    for A in (2 * D, np.abs(D), D[:-1], swapped):
+        terms = [L1(0.03), Composed(L1(0.1), A)]
+        assert minimize_composite(LeastSquares(X, y), terms).solver == "admm"
+
+
+def test_auto_takes_primal_dual_steps_for_large_maps(rng, monkeypatch):
+    monkeypatch.setattr(_admm, "_DENSE", 10)
+    X, p = rng.standard_normal((8, 30)), 30
+    datafit = LeastSquares(X, X[:, 0])
+    bends = sparse.csr_array(np.diff(np.eye(p), 2, axis=0))
+    groups = overlapping_group_lasso(0.1, [[0, 1], [1, 2]], p)
+    for terms, name in (([Composed(L1(0.1), bends)], "pdhg"), ([groups], "admm")):
+        result = minimize_composite(datafit, [L1(0.01), *terms], tol=1e-6)
+        assert result.solver == name
+        assert result.converged

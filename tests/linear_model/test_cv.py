@@ -22,10 +22,11 @@ from sparseopt.linear_model import (
     ProximalClassifierCV,
     ProximalRegressor,
     ProximalRegressorCV,
+    SparseEnvelopeRegressorCV,
     path,
     plot_path,
 )
-from sparseopt.prox import L1, MCP, GroupLasso
+from sparseopt.prox import L1, MCP, WGSEF, Box, GroupLasso, NonNegative
 
 N, P = 90, 12
 
@@ -200,7 +201,26 @@ def test_pictures(X, y, signal):
     classes = np.digitize(signal, [-1, 1])
     plot_path(path(Multinomial(X, classes), L1(), n_lams=4))
     plot_path(ProximalClassifierCV(n_lams=4, criterion="bic").fit(X, classes))
+    equal = path(LeastSquares(X, y), [WGSEF(k, 0.1) for k in (1, 2, 3)])
+    ax = plot_path(equal)
+    assert ax.get_xscale() == "linear"
+    np.testing.assert_array_equal(ax.get_lines()[0].get_xdata(), [0, 1, 2])
+    named = path(LeastSquares(X, y), [NonNegative(), Box(-1.0, 1.0)])
+    assert plot_path(named).get_xlabel() == "position on the path"
     plt.close("all")
+    for other in (ProximalRegressorCV(), SparseEnvelopeRegressorCV(k=2).fit(X, y), 3):
+        with pytest.raises(TypeError, match="must be a PathResult or a fitted"):
+            plot_path(other)
+
+
+def test_free_features_along_the_path(X, y):
+    weights = np.ones(P)
+    weights[[1, 4]] = 0.0
+    model = ProximalRegressorCV(L1(weights=weights), n_lams=8, cv=3).fit(X, y)
+    assert (model.path_[:, [1, 4]] != 0).all()
+    assert model.path_result_.gap is not None
+    assert 0 <= model.dual_gap_ + 1e-14 <= 1e-8 * np.var(y)
+    plot_path(model)
 
 
 def test_interrupted_fold_ends_the_fit(X, signal, monkeypatch):

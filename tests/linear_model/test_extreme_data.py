@@ -12,7 +12,8 @@ from sparseopt.linear_model import (
     minimize_composite,
 )
 from sparseopt.linear_model._design import Design
-from sparseopt.prox import L1
+from sparseopt.linear_model._group_forms import GroupBlocks
+from sparseopt.prox import L1, GroupLasso
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 6))
@@ -69,3 +70,18 @@ def test_squares_that_overflow_are_an_error_for_every_solver(solver):
 def test_options_that_are_not_allowed(solver, options, name):
     with pytest.raises(ValueError, match=rf"'options' parameter .*Got|{name}"):
         minimize_composite(LeastSquares(X, Y), L1(0.1), solver=solver, options=options)
+
+
+def test_features_off_zero_without_an_intercept():
+    """Nearly parallel columns: Newton steps that stop at kinks must not end a solve."""
+    for datafit in (LeastSquares(X + 100.0, Y), Huber(X + 100.0, Y)):
+        assert minimize_composite(datafit, L1(0.05)).converged
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+@pytest.mark.parametrize("groups", [2, [0, 0, 1, 1, 2, 2]])
+def test_norms_of_groups_beyond_the_range_of_squares(scale, groups):
+    blocks = GroupBlocks.of(GroupLasso(1.0, groups=groups, weights=None), 6)
+    w = np.array([3.0, 4.0, 0.0, 0.0, 5.0, 12.0])
+    value = blocks.value(scale * w)
+    assert value == pytest.approx(18.0 * scale, rel=1e-14)

@@ -13,7 +13,7 @@ from sparseopt.linear_model import (
     path,
 )
 from sparseopt.linear_model._path import critical_lam
-from sparseopt.prox import L1, MCP, Box, ElasticNet, GroupLasso, Ridge
+from sparseopt.prox import L1, MCP, Box, ElasticNet, GroupLasso, NonNegative, Ridge
 
 from ._problems import lasso_gap, regression
 
@@ -125,3 +125,48 @@ def test_bad_input(arguments, error, match, problem):
 def test_penalty_without_a_strength(problem):
     with pytest.raises(ValueError, match=r"'penalty'.*linear_model\.path.*'lam'.*Box"):
         path(problem, Box(0.0, 1.0))
+
+
+@pytest.mark.parametrize("loss", ["squares", "logistic", "classes"])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_free_coefficients_are_fitted_from_the_start(loss, intercept, problem):
+    """As an intercept is: the grid begins where all others leave zero."""
+    X, y = problem.design.X, problem.y
+    datafit = {
+        "squares": lambda: LeastSquares(X, y, fit_intercept=intercept),
+        "logistic": lambda: Logistic(X, y > 1, fit_intercept=intercept),
+        "classes": lambda: Multinomial(
+            X, np.digitize(y, [0, 2]), fit_intercept=intercept
+        ),
+    }[loss]()
+    weights = np.ones(80)
+    weights[[2, 30]] = 0.0
+    result = path(datafit, L1(weights=weights), n_lams=3, eps=0.5, tol=1e-10)
+    assert result.converged and result.gap is not None
+    used = result.coef.reshape(3, 80, -1).any(axis=2)
+    assert used[:, [2, 30]].all()
+    # the free columns are fitted to a gap of 1e-10, slopes to its root
+    seen = np.setdiff1d(np.arange(80), [2, 30])
+    assert np.abs(result.coef[0][seen]).max() < 1e-4
+    assert used[1][seen].any()
+    groups = GroupLasso(groups=[[j, j + 1] for j in range(2, 80, 2)])
+    result = path(datafit, groups, n_lams=2, eps=0.5)
+    assert result.coef[0][:2].all() and result.lams[0] < 10
+
+
+def test_stopped_path_says_so(problem):
+    result = path(problem, L1(), n_lams=3, callback=lambda state: True)
+    assert result.status is Status.STOPPED_BY_CALLBACK
+    assert len(result.lams) == 1 and "best point" in result.message
+
+
+@pytest.mark.parametrize("solver", ["anderson_cd", "prox_newton", "prox_grad"])
+def test_start_outside_of_the_domain(solver, problem):
+    """The solution of one set is no point of the next."""
+    sets = [Box(-1e3, 1e3), Box(-0.1, 0.05), NonNegative()]
+    result = path(problem, sets, solver=solver, tol=1e-7)
+    assert result.converged
+    for penalty, w, value in zip(sets, result.coef, result.objectives, strict=True):
+        assert penalty.value(w) == 0.0
+        single = minimize_composite(problem, penalty, tol=1e-9)
+        assert value == pytest.approx(single.objective, abs=1e-6 * problem.scale())

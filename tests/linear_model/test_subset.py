@@ -443,3 +443,20 @@ def test_operators_have_no_columns():
     X, y = problem(0)
     with pytest.raises(TypeError, match="operator"):
         best_subset(LeastSquares(aslinearoperator(X), y), 2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("size", [3, 5])
+def test_best_of_all_sets_of_groups(size, seed):
+    """Signals well above the noise: the search ends at the best of all sets."""
+    n_groups, k = 8, 3
+    X, y = problem(seed, n=80, p=n_groups * size, k=3 * size, noise=0.5)
+    result = best_subset(LeastSquares(X, y, fit_intercept=True), k, groups=size)
+
+    def rss(subset):
+        at = np.asarray(subset)[:, None] * size + np.arange(size)
+        return loss(X, y, at.ravel())
+
+    best = min(map(rss, combinations(range(n_groups), k)))
+    # equal up to the rounding of two different solves
+    assert rss(result.group_support) == pytest.approx(best, rel=1e-9)

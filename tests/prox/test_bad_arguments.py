@@ -60,3 +60,64 @@ def test_sums_without_operator_name_solvers_only_where_they_fit():
         prox.L1(1.0) + prox.WGSEF(2, 1.0)
     with pytest.raises(NotImplementedError, match="but need convex penalties"):
         prox.GroupLasso(1.0, groups=2) + prox.MCP(1.0)
+
+
+@pytest.mark.parametrize("penalty", [prox.WGSEF(7), prox.KSupport(7)])
+def test_more_groups_than_there_are(penalty):
+    x = np.arange(6.0)
+    calls = [lambda: penalty.prox(x), lambda: penalty.value(x)]
+    calls += [lambda: penalty.conjugate(x), lambda: penalty.subdiff_distance(x, x)]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"(WGSEF|KSupport) .*\[1, 6\].* Got 7"):
+            call()
+
+
+LARGE = np.ldexp(1.0, 1023)  # twice that is infinite
+
+
+@pytest.mark.parametrize("n", [5, 300])
+def test_entries_whose_sums_are_beyond_floats(n, rng):
+    """Operators that scale with x give what they give for moderate entries."""
+    x, weights = rng.normal(size=n), rng.uniform(0.5, 2.0, size=n)
+    x /= 1.01 * np.abs(x).max()
+    lam = np.linspace(0.5, 0.1, n)
+    for solve in (
+        lambda x, s: prox.prox_tv1d(x, 0.3 * s),
+        lambda x, s: prox.prox_tv1d(x, 0.3 * s, weights=weights[1:]),
+        lambda x, s: prox.prox_fused_lasso(x, 0.3 * s, 0.1 * s),
+        lambda x, s: prox.prox_isotonic(x),
+        lambda x, s: prox.prox_isotonic(x, weights=weights, increasing=False),
+        lambda x, s: prox.prox_slope(x, lam * s),
+    ):
+        found = solve(LARGE * x, LARGE)
+        np.testing.assert_array_equal(found, LARGE * solve(x, 1.0))
+        mixed = np.stack([x, LARGE * x])  # each row at its own scale
+        rows = prox.prox_tv1d(mixed, 0.3, axis=1)
+        np.testing.assert_array_equal(rows[0], prox.prox_tv1d(x, 0.3))
+    np.testing.assert_array_equal(
+        prox.prox_isotonic(x, weights=1e305 * weights),
+        prox.prox_isotonic(x, weights=np.ldexp(1e305 * weights, -1000)),
+    )
+    # a penalty that no difference is worth leaves the mean
+    mean = prox.prox_tv1d(x, 1.7e308)
+    np.testing.assert_allclose(mean, x.mean(), rtol=1e-12)
+
+
+def test_weights_of_extreme_size():
+    x = np.array([1.0, 2.0, -1.0])
+    expected = prox.project_simplex(x, weights=[1.0, 2.0, 3.0])
+    for scale in (1e-300, 1e-160, 1e200, 1e307):
+        weights = scale * np.array([1.0, 2.0, 3.0])
+        found = prox.project_simplex(x, scale, weights=weights)
+        np.testing.assert_allclose(found, expected, rtol=1e-14)
+    found = prox.project_simplex(x, weights=np.full(3, 1e-300))
+    np.testing.assert_allclose(1e-300 * found.sum(), 1.0, rtol=1e-14)
+    with pytest.raises(
+        ValueError, match=r"weights of at most 1e-300 for a sum of 1e.10"
+    ):
+        prox.project_simplex(x, 1e10, weights=np.full(3, 1e-300))
+
+
+def test_images_of_subnormal_numbers():
+    image = np.array([[5e-324, 0.0], [1e-323, 3e-310]])
+    np.testing.assert_allclose(prox.prox_tv2d(image, 1.0), image.mean(), atol=1e-322)

@@ -36,6 +36,7 @@ class Case:
 
 LABELS = np.array([0, 1, 1, 2, 0, 2, 2, 3, 1, 3, 3, 0])
 FREE = [[0, 3, 4], [5, 1], [8, 10, 11, 9]]
+TREE = [range(12), [0, 3, 4, 5], [3, 4], [6, 7, 8, 9, 10], [7, 8], [10], [9]]
 MATRIX = (6, 3)
 WEIGHTS = np.array([1.0, 2.0, 0.5, 0.0, 1.0, 1.0, 3.0, 0.1, 1.0, 1.0, 0.7, 1.0])
 ROW_WEIGHTS = np.array([1.0, 0.0, 2.0, 0.5, 1.0, 3.0])
@@ -131,6 +132,21 @@ CONVEX = [
     Case(p.FusedLasso(3.0, 0.5)),
     Case(p.Nuclear(1.2), MATRIX),
     Case(p.Nuclear(1.2), (3, 6)),
+    Case(p.TreeGroupLasso(0.5, groups=TREE)),
+    Case(p.TreeGroupLasso(0.4, groups=TREE[1:], weights=None)),
+    Case(p.TreeGroupLasso(0.3, groups=FREE, weights="size")),
+    Case(p.TreeGroupLasso(0.5, groups=[[0, 1, 2], [1, 2], [4, 5]]), MATRIX),
+    Case(p.TreeGroupLasso(0.5, groups=[[0, 1, 2], [2, 1], [4]], rows=True), MATRIX),
+    Case(p.TrendFilter(0.7, 0)),
+    Case(p.TrendFilter(0.7)),
+    Case(p.TrendFilter(0.2, 2)),
+    Case(p.TrendFilter(0.1, 3)),
+    Case(p.SpectralKSupport(1, 1.2), MATRIX),
+    Case(p.SpectralKSupport(2, 1.2), MATRIX),
+    Case(p.SpectralKSupport(3, 1.2), (3, 6)),
+    Case(p.SpectralKSupport(2, 20.0), (3, 6)),
+    Case(p.SpectralBoxNorm(0.0, 1.0, 2.0, 0.7), MATRIX),
+    Case(p.SpectralBoxNorm(0.1, 1.0, 1.7, 0.7), (3, 6)),
 ]
 NONCONVEX = [
     Case(p.MCP(0.8, 3.0)),

@@ -11,6 +11,10 @@ from sparseopt import prox as p
 NAN = math.nan
 
 
+def tree(groups, **options):
+    return p.TreeGroupLasso(groups=groups, **options)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "match"),
     [
@@ -53,6 +57,23 @@ NAN = math.nan
         (lambda: p.TV1D(weights=[-1.0]), ValueError, "'weights' array"),
         (lambda: p.FusedLasso(1.0, -0.1), ValueError, "'l1_ratio' parameter"),
         (lambda: p.TV2D(tol=0.0), ValueError, "'tol' parameter"),
+        (lambda: tree([[0, 1], [1, 2]]), ValueError, "must be a tree.*groups 0 and 1"),
+        (lambda: tree([[0, 1, 2], [2, 3], [2]]), ValueError, "such as 2. See"),
+        (lambda: tree([]), ValueError, "must hold a group"),
+        (lambda: tree([[0], []]), ValueError, "at position 1"),
+        (lambda: tree([[0, 0]]), ValueError, "Got 0 in group 0"),
+        (lambda: tree([[-1, 0]]), ValueError, "Got -1 in group 0"),
+        (lambda: tree([[0.5]]), TypeError, "at position 0"),
+        (lambda: tree(3), TypeError, "'groups' parameter"),
+        (lambda: tree([[0]], weights=[1.0, 2.0]), ValueError, "each of 1 groups"),
+        (lambda: tree([[0]], weights=[0.0]), ValueError, "Got 0.0 at index 0"),
+        (lambda: tree([[0]], weights=["a"]), TypeError, "'weights' array"),
+        (lambda: tree([[0]], weights="cube"), ValueError, "'weights' parameter"),
+        (lambda: p.TrendFilter(1.0, 4), ValueError, "'order' parameter"),
+        (lambda: p.TrendFilter(1.0, 1.0), TypeError, "'order' parameter"),
+        (lambda: p.TrendFilter(tol=0.0), ValueError, "'tol' parameter"),
+        (lambda: p.SpectralKSupport(0), ValueError, "'k' parameter"),
+        (lambda: p.SpectralBoxNorm(1.0, 0.5, 2.0), ValueError, "'lower' parameter"),
         (lambda: p.Box(1.0, 0.0), ValueError, "Got 1.0 and 0.0"),
         (lambda: p.Box(NAN), ValueError, "must not be NaN"),
         (lambda: p.Box([0.0, 1.0], [1.0] * 3), ValueError, "one shape"),
@@ -79,6 +100,10 @@ def test_bad_parameters(make, error, match):
         (p.WGSEF(4), (3,), "'k' parameter"),
         (p.SLOPE([2.0, 1.0]), (3,), "weights"),
         (p.TV1D(weights=[2.0]), (3,), "weights"),
+        (p.TreeGroupLasso(groups=[[0, 4]]), (3,), "indices in"),
+        (p.SpectralKSupport(4), (3, 5), "'k' parameter"),
+        (p.SpectralKSupport(2), (3,), "2 dimensions"),
+        (p.SpectralBoxNorm(0.5, 1.0, 1.0), (3, 5), "'total' parameter"),
     ],
 )
 def test_coefficients_that_do_not_fit(penalty, shape, match):
@@ -173,7 +198,8 @@ def test_extreme_scales(scale):
     """Homogeneous penalties are that at any scale."""
     x = scale * np.array([3.0, -2.0, 1.0, 0.5])
     norms = p.GroupLasso(groups=2), p.L2(), p.KSupport(2), p.SLOPE(), p.Linf()
-    for penalty in (*norms, p.SparseGroupLasso(groups=2), p.FusedLasso()):
+    tree_norm = tree([[0, 1, 2], [1, 2]])
+    for penalty in (*norms, p.SparseGroupLasso(groups=2), p.FusedLasso(), tree_norm):
         unit = penalty.value(x / scale)
         assert penalty.value(x) == pytest.approx(scale * unit, rel=1e-12)
         dual = penalty.dual_norm(x / scale)

@@ -14,6 +14,9 @@ from sparseopt import prox as p
 N = 6
 WEIGHTS = np.array([1.0, 2.0, 0.5, 1.0, 3.0, 0.7])
 GROUPS = [[0, 3], [1, 2, 5], [4]]
+TREE = [[0, 1, 2, 5], [1, 2], [5], [0, 1, 2, 3, 4, 5]]
+TREE_WEIGHTS = [0.5, 1.0, 0.7, 0.4]
+TREE_TERMS = list(zip(TREE, TREE_WEIGHTS, strict=True))
 
 
 def _groups(w, norm=2):
@@ -94,6 +97,10 @@ PROGRAMS = [
     (
         p.FusedLasso(0.7, 0.4),
         lambda w: 0.7 * (0.4 * cp.norm1(w) + 0.6 * cp.norm1(cp.diff(w))),
+    ),
+    (
+        p.TreeGroupLasso(0.7, groups=TREE, weights=TREE_WEIGHTS),
+        lambda w: 0.7 * sum(d * cp.norm(w[g]) for g, d in TREE_TERMS),
     ),
     (p.Box(-0.5, 2.0), lambda w: (0, [w >= -0.5, w <= 2.0])),
     (p.Simplex(1.5), lambda w: (0, [w >= 0, cp.sum(w) == 1.5])),
@@ -214,6 +221,137 @@ def test_nuclear_norm_is_that_of_the_singular_values():
     np.testing.assert_allclose(penalty.prox(x, 0.6), w.value, atol=1e-4)
 
 
+def _spectral_program(w, lower, upper, total):
+    """Half the least ``tr W' T^-1 W`` over matrices T between the bounds."""
+    t = cp.Variable((w.shape[0],) * 2, PSD=True)
+    eye = np.eye(w.shape[0])
+    rules = [t >> lower * eye, t << upper * eye, cp.trace(t) <= total]
+    return 0.5 * cp.matrix_frac(w, t), rules
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0, 1), (0.0, 1.0, 2), (0.2, 0.8, 1.5)])
+def test_spectral_penalties_by_semidefinite_program(bounds):
+    """The variational form over matrices, which knows no singular values."""
+    x = point(3, (3, 4))
+    box = p.SpectralBoxNorm(*bounds, 0.7)
+    w = cp.Variable((3, 4))
+    value, rules = _spectral_program(w, *bounds)
+    best = _solve(cp.Minimize(0.7 * value + cp.sum_squares(w - x) / 1.2), rules)
+    u = box.prox(x, 0.6)
+    np.testing.assert_allclose(u, w.value, atol=2e-4)
+    own = box.value(u) + np.sum((u - x) ** 2) / 1.2
+    assert own == pytest.approx(best, rel=1e-6)
+    half = _solve(cp.Minimize(value), [*rules, w == x])
+    assert box.value(x) == pytest.approx(0.7 * half, rel=1e-6)
+    if bounds[:2] == (0.0, 1.0):
+        norm = p.SpectralKSupport(bounds[2], 0.7)
+        assert norm.norm(x) == pytest.approx(np.sqrt(2 * half), rel=1e-6)
+        top = np.linalg.svd(x, compute_uv=False)[: bounds[2]]
+        assert norm.dual_norm(x) == pytest.approx(np.linalg.norm(top))
+
+
+def test_spectral_k_support_lies_between_known_norms():
+    x = point(1, (5, 3))
+    np.testing.assert_allclose(
+        p.SpectralKSupport(1, 0.6).prox(x, 0.5), p.Nuclear(0.6).prox(x, 0.5)
+    )
+    assert p.SpectralKSupport(1).value(x) == pytest.approx(p.Nuclear().value(x))
+    assert p.SpectralKSupport(3).value(x) == pytest.approx(np.linalg.norm(x))
+    u, s, v = np.linalg.svd(x, full_matrices=False)
+    low = (u[:, :2] * s[:2]) @ v[:2]  # of rank two, on which the norm is Frobenius'
+    assert p.SpectralKSupport(2).value(low) == pytest.approx(np.linalg.norm(low))
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        p.Nuclear(0.8),
+        p.SpectralKSupport(2, 0.8),
+        p.SpectralBoxNorm(0.0, 1.0, 2.0, 0.8),
+        p.SpectralBoxNorm(0.2, 1.0, 1.5, 0.8),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_spectral_distance_is_the_limit_of_proximal_steps(penalty, rank):
+    rng = np.random.default_rng(rank)
+    for _ in range(3):
+        w = rng.standard_normal((5, rank)) @ rng.standard_normal((rank, 3))
+        grad = rng.standard_normal((5, 3))
+        distance = float(penalty.subdiff_distance(w, grad)[0])
+        near = np.linalg.norm(penalty.fixed_point_distance(w, grad, 1e-6))
+        # a step of 1e-6 turns the singular vectors by as much
+        assert near == pytest.approx(distance, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_trend_filter(order):
+    n = 14
+    penalty = p.TrendFilter(0.3, order)
+    d = np.diff(np.eye(n), n=order + 1, axis=0)
+    basis = np.linalg.qr(np.vander(np.linspace(-1, 1, n), order + 1))[0]
+    for seed in range(3):
+        x = np.cumsum(point(seed, n))
+        assert penalty.value(x) == pytest.approx(0.3 * np.abs(d @ x).sum())
+        w = cp.Variable(n)
+        goal = 0.3 * cp.norm1(d @ w) + cp.sum_squares(w - x) / 1.2
+        best = _solve(cp.Minimize(goal), [])
+        u = penalty.prox(x, 0.6)
+        np.testing.assert_allclose(u, w.value, atol=1e-4)
+        own = penalty.value(u) + np.sum((u - x) ** 2) / 1.2
+        assert own == pytest.approx(best, rel=1e-7)
+        distance = penalty.subdiff_distance(u, (u - x) / 0.6)
+        assert distance.shape == x.shape
+        assert distance.max() <= 1e-11 * np.abs(x).max()
+        # the conjugate: finite without polynomial part, and zero there
+        z = point(seed + 9, n - order - 1)
+        v = d.T @ z
+        assert penalty.dual_norm(v) == pytest.approx(np.abs(z).max(), rel=1e-9)
+        assert penalty.conjugate(0.99 * v * penalty.dual_scale(v)) == 0.0
+        scale = penalty.dual_scale(100 * v)
+        assert scale == pytest.approx(0.3 / (100 * np.abs(z).max()), rel=1e-9)
+        assert penalty.dual_norm(v + 0.1 * basis[:, 0]) == math.inf
+        assert penalty.dual_scale(x) == 0.0
+        assert penalty.critical_lam(-v) == penalty.dual_norm(v)
+    long = penalty.prox(np.cumsum(point(0, 40)).astype(np.float32), 1.0)
+    assert long.dtype == np.float32
+
+
+def test_trend_filter_of_order_zero_is_total_variation():
+    x, v = point(0, 30), point(1, 30)
+    v -= v.mean()
+    trend, variation = p.TrendFilter(0.4, 0), p.TV1D(0.4)
+    np.testing.assert_allclose(trend.prox(x, 0.5), variation.prox(x, 0.5), rtol=1e-14)
+    assert trend.value(x) == pytest.approx(variation.value(x))
+    assert trend.dual_norm(v) == pytest.approx(variation.dual_norm(v))
+
+
+def test_tree_of_disjoint_groups_is_a_group_lasso():
+    tree, plain = (cls(0.7, groups=GROUPS) for cls in (p.TreeGroupLasso, p.GroupLasso))
+    for seed in range(4):
+        x = point(seed)
+        np.testing.assert_allclose(tree.prox(x, 0.6), plain.prox(x, 0.6), rtol=1e-15)
+        assert tree.value(x) == pytest.approx(plain.value(x))
+        assert tree.dual_norm(x) == pytest.approx(plain.dual_norm(x), rel=1e-9)
+        distance = np.linalg.norm(plain.subdiff_distance(x.round(), x))
+        assert tree.subdiff_distance(x.round(), x)[0] == pytest.approx(distance)
+
+
+def test_tree_is_that_of_levels_in_any_order():
+    x = 2 * point(0)
+    weights = dict(zip(map(tuple, TREE), TREE_WEIGHTS, strict=True))
+    expected = p.prox_tree(
+        x,
+        0.3,
+        levels=[[[1, 2], [5]], [[0, 1, 2, 5]], [list(range(N))]],
+        weights=[[1.0, 0.7], [0.5], [0.4]],
+    )
+    for order in permutations(TREE):
+        d = [weights[tuple(group)] for group in order]
+        penalty = p.TreeGroupLasso(0.6, groups=list(order), weights=d)
+        np.testing.assert_allclose(penalty.prox(x, 0.5), expected, rtol=1e-14)
+
+
 def test_image_variation():
     penalty = p.TV2D(0.4)
     x = point(0, (5, 4))
@@ -268,6 +406,7 @@ def test_total_variation_distance_by_convex_program():
         p.TV1D(0.8),
         p.FusedLasso(0.8, 0.375),
         p.WGSEF(2, 0.8),
+        p.TreeGroupLasso(0.8, groups=TREE, weights=TREE_WEIGHTS),
     ],
     ids=repr,
 )

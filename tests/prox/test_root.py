@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparseopt.prox import _group_kernels, _kernels
+from sparseopt.prox import _group_kernels, _kernels, _row_kernels
 
 KINDS = {
     "normal": lambda rng, n: rng.normal(size=n),
@@ -39,9 +39,9 @@ def plain_root(enter, full, slope, target):
 
 @pytest.fixture(params=["baseline", "v3", "v4"])
 def simd(request):
-    """One instruction-set level, for both modules."""
+    """One instruction-set level, for all modules."""
     level = ["baseline", "v3", "v4"].index(request.param)
-    modules = (_kernels, _group_kernels)
+    modules = (_kernels, _group_kernels, _row_kernels)
     found = {module.set_simd_level(level) for module in modules}
     if found == {request.param}:
         yield request.param

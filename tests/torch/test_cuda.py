@@ -8,6 +8,7 @@ pytest.importorskip("torch")
 
 import torch
 
+from sparseopt.prox import prox_wgsef as prox_any
 from sparseopt.torch import (
     ProxAdamW,
     ProxSGD,
@@ -37,8 +38,17 @@ def train(net, X, y, cls, **options):
 
 
 @pytest.mark.parametrize("cls", [ProxSGD, ProxAdamW])
-@pytest.mark.parametrize("options", [{}, {"lam": 0.05, "half_space": 0.1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"lam": 0.05, "half_space": 0.1},
+        {"preconditioner": "diag", "debias": 0.0, "eps": 1e-4},
+    ],
+)
 def test_device_does_not_matter(cls, options):
+    if "preconditioner" in options and cls is ProxSGD:
+        pytest.skip("ProxSGD has one step size")
     net = torch.nn.Sequential(
         *(torch.nn.Linear(6, 12), torch.nn.ReLU(), torch.nn.Linear(12, 2))
     ).double()
@@ -65,3 +75,18 @@ def test_gradient():
         (prox_wgsef(z, 4, 0.5) ** 2).sum().backward()
         grads.append(z.grad.cpu())
     torch.testing.assert_close(*grads)
+
+
+@pytest.mark.parametrize("groups", [None, 4])
+@pytest.mark.parametrize("k", [20, 2000, 30_000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_long_vectors(groups, k, dtype):
+    """A sample and what it leaves open, against the kernels."""
+    x = torch.randn(300_000, dtype=dtype)
+    expected, known = prox_any(x, k, 0.5, groups=groups, return_info=True)
+    w, info = prox_any(x.cuda(), k, 0.5, groups=groups, return_info=True)
+    assert w.is_cuda and w.dtype == dtype
+    # the kernels subtract a level, which rounds like the largest entries
+    tol = 4 * torch.finfo(dtype).eps * float(x.abs().max())
+    torch.testing.assert_close(w.cpu(), expected, rtol=0.0, atol=tol)
+    assert info.n_groups == known.n_groups
