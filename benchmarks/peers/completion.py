@@ -1,7 +1,7 @@
 """Matrix completion beside cmfrec, fancyimpute and surprise.
 
-Sections: recovery, steps (half-steps and scaling), dense, ratings, large, auto, success,
-accuracy (cross-validated ratings, minutes).  `--only` takes parts of section names.
+Sections: recovery, steps (half-steps and scaling), dense, ratings, large, auto,
+success, accuracy (cross-validated ratings).  `--only` takes parts of section names.
 """
 
 import _harness

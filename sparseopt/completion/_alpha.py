@@ -62,7 +62,8 @@ def choose_alpha(
         return 0.0
     density = rest.n_entries / math.prod(rest.shape)
     largest = float(spectral(rest, 1, rng)[1][0]) * density
-    best, best_error, worse, start = largest, math.inf, 0, "spectral"
+    best, best_error, worse = largest, math.inf, 0
+    start: Any = "spectral"
     for alpha in largest * _GRID:
         monitor = Monitor("alpha", max_iter=40, max_time=max_time, fields=FIELDS)
         fit = fit_entries(

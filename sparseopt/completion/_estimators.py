@@ -111,6 +111,8 @@ random_state, callback, verbose
     True
     """
 
+    result_: CompletionResult
+
     def __init__(
         self,
         n_components: int | str = 10,

@@ -151,14 +151,14 @@ def _from_dense(
 def observed(X: np.ndarray, missing_values: float) -> np.ndarray:
     """Where a dense array has a value."""
     if np.isnan(missing_values):
-        return ~np.isnan(X)
+        return np.logical_not(np.isnan(X))
     if np.isnan(X).any():
         row, col = np.argwhere(np.isnan(X))[0]
         raise ValueError(
             f"The 'X' array must not hold NaN where missing_values is "
             f"{missing_values!r}. Got one at index ({row}, {col})."
         )
-    return X != missing_values
+    return np.not_equal(X, missing_values)
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:
