@@ -76,6 +76,7 @@ class Run:
     residual: float = math.nan
     objective: float = math.nan
     norm: float = 0.0  # sqrt of the weighted sum of squared values
+    gap: float = math.nan  # duality gap, of convex problems
     solver: str = ""  # what gave the answer, in words
     outliers: np.ndarray | None = None  # of the entries in row order
     lazy: dict[str, Any] = field(default_factory=dict)  # for callbacks, made if asked
