@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from sparseopt._core._random import as_generator
 from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._alpha import choose_alpha
 from sparseopt.completion._fit import PLAIN, fit_entries, warn_of_gaps
-from sparseopt.completion._input import as_entries
+from sparseopt.completion._input import as_entries, places_of_mask
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._rank import estimate_rank
 from sparseopt.completion._result import CompletionResult
@@ -266,6 +267,9 @@ def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
             options=options,
         )
         monitor.finish(result.status, result.message)
+    if result.outlier_mask is not None:
+        mask = places_of_mask(given["X"], result.outlier_mask, entries)
+        result = replace(result, outlier_mask=mask)
     warn_of_gaps(result, entries.n_entries)
     monitor.warn_if_not_converged(result.status, result.residual, tol)
     return result

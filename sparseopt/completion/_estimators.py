@@ -15,11 +15,16 @@ from sparseopt._core._params import (
     Options,
     check_params,
 )
+from sparseopt._core._random import as_generator
+from sparseopt._core._threads import effective_n_threads
 from sparseopt.completion._api import complete
-from sparseopt.completion._fold_in import fold_in
 from sparseopt.completion._input import as_entries, as_pairs
-from sparseopt.completion._problem import Entries
+from sparseopt.completion._kernels import aligned
+from sparseopt.completion._partial import fold_in_rows, merge, only, update
+from sparseopt.completion._problem import Entries, padded
+from sparseopt.completion._recommend import top_columns
 from sparseopt.completion._result import CompletionResult
+from sparseopt.completion._run import Factors
 
 _CONSTRAINTS: dict[str, Any] = {
     **COMMON,
@@ -265,6 +270,113 @@ random_state, callback, verbose
         """
         return self._fold_in(self._new_rows(X))[0]
 
+    def recommend(
+        self, row: Any, n: int = 10, *, exclude_seen: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Columns with the best predictions.
+
+        Parameters
+        ----------
+        row : int, array-like of int, or sparse matrix of shape (m_new, n_columns)
+            Fitted rows, or ratings of new ones.
+        n : int, default=10
+            How many columns.
+        exclude_seen : bool, default=True
+            Whether columns that the row has rated are left out.
+
+        Returns
+        -------
+        indices : ndarray of shape (n,) or (n_rows, n)
+            Columns, best first; -1 where fewer are left.
+        scores : ndarray of shape (n,) or (n_rows, n)
+            Their predictions, minus infinity beside -1.
+        """
+        check_is_fitted(self)
+        check_params(
+            type(self),
+            {"n": [Interval(1, None, integer=True)], "exclude_seen": [Boolean]},
+            {"n": n, "exclude_seen": exclude_seen},
+        )
+        seen = None
+        if sparse.issparse(row):
+            entries = self._new_rows(row)
+            left, bias = self._fold_in(entries)
+            seen = entries.rows.ptr, entries.rows.idx
+        else:
+            rows = self._known_rows(row)
+            left, bias = self.row_factors_[rows], self.row_bias_[rows]
+            part = only(self._entries, False, rows).rows
+            seen = part.ptr, part.idx
+        ids, scores = top_columns(
+            left,
+            self.col_factors_,
+            min(n, len(self.col_factors_)),
+            seen=seen if exclude_seen else None,
+            row_offset=bias + left.dtype.type(self.intercept_),
+            col_offset=self.col_bias_,
+            n_threads=effective_n_threads(self.n_threads),
+        )
+        if np.ndim(row) == 0 and not sparse.issparse(row):
+            return ids[0], scores[0]
+        return ids, scores
+
+    def partial_fit(
+        self, X: Any, y: Any = None, *, n_sweeps: int = 1, forget: float = 1.0
+    ) -> Self:
+        """Take in new ratings, rows and columns without a fit from scratch.
+
+        Rows and columns with new ratings are solved for first, then all in sweeps.
+
+        Parameters
+        ----------
+        X : sparse matrix or tuple of three arrays
+            New ratings, in place of earlier ones of the same pair; rows or columns
+            beyond the fitted ones are added.
+        y : ignored
+        n_sweeps : int, default=1
+            Sweeps over all ratings.
+        forget : float, default=1.0
+            What weights of earlier ratings are multiplied by, in (0, 1].
+
+        Returns
+        -------
+        self : MatrixFactorizer
+            The estimator.
+        """
+        check_params(
+            type(self),
+            {
+                "n_sweeps": [Interval(0, None, integer=True)],
+                "forget": [Interval(0, 1, closed="right")],
+            },
+            {"n_sweeps": n_sweeps, "forget": forget},
+        )
+        if not hasattr(self, "result_"):
+            return self._fit(X, None, None, "raise")
+        if self.loss != "squared" or self.nonnegative:
+            raise ValueError(
+                "partial_fit of sparseopt.completion.MatrixFactorizer is for "
+                "loss='squared' without nonnegative=True. "
+                f"Got loss={self.loss!r}, nonnegative={self.nonnegative!r}."
+            )
+        new = as_entries(X, dtype=self.row_factors_.dtype)
+        rows = np.repeat(np.arange(new.shape[0]), np.diff(new.rows.ptr))
+        factors, options = self._factors(), self._options()
+        self._entries = merge(self._entries, new, forget=forget)
+        factors = update(
+            self._entries,
+            factors,
+            (rows, new.rows.idx),
+            self.alpha,
+            options,
+            n_sweeps=n_sweeps,
+            rng=as_generator(self.random_state),
+        )
+        k = factors.k
+        self._set(factors.U[:, :k], factors.V[:, :k], factors.row_bias, factors.col_bias)
+        self.n_features_in_ = len(self.col_factors_)
+        return self
+
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the root mean square error at the stored entries.
 
@@ -280,6 +392,11 @@ random_state, callback, verbose
             Not positive; 0 is perfect.
         """
         entries = self._new_rows(X)
+        if entries.shape[0] > len(self.row_factors_):
+            raise ValueError(
+                f"X has {entries.shape[0]} rows, but MatrixFactorizer was fitted with "
+                f"{len(self.row_factors_)}."
+            )
         rows = np.repeat(np.arange(entries.shape[0]), np.diff(entries.rows.ptr))
         error = self.predict(rows, entries.rows.idx) - entries.rows.val
         return -float(np.sqrt(np.mean(np.square(error, dtype=np.float64))))
@@ -293,8 +410,17 @@ random_state, callback, verbose
     def _fit(self, X: Any, shape: Any, weights: Any, duplicates: str) -> Self:
         check_params(type(self), _CONSTRAINTS, self.get_params(deep=False))
         again = self.warm_start and hasattr(self, "result_")
-        self.result_ = complete(
+        # also what `recommend` leaves out and `partial_fit` goes on with
+        self._entries = as_entries(
             X,
+            weights=weights,
+            dtype=self.dtype,
+            shape=shape,
+            duplicates=duplicates,
+            n_threads=effective_n_threads(self.n_threads),
+        )
+        self.result_ = complete(
+            self._entries,
             self.n_components,
             alpha=self.alpha,
             reg=self.reg,
@@ -302,16 +428,12 @@ random_state, callback, verbose
             biases=self.biases,
             loss=self.loss,
             nonnegative=self.nonnegative,
-            weights=weights,
             init=self.result_ if again else "spectral",
             tol=self.tol,
             tol_obj=self.tol_obj,
             max_iter=self.max_iter,
             max_time=self.max_time,
             validation_fraction=self.validation_fraction,
-            shape=shape,
-            duplicates=duplicates,
-            dtype=self.dtype,
             n_threads=self.n_threads,
             random_state=self.random_state,
             callback=self.callback,
@@ -322,14 +444,32 @@ random_state, callback, verbose
 
     def _unpack(self, r: CompletionResult) -> None:
         root = np.sqrt(r.s).astype(r.U.dtype)
-        self.row_factors_, self.col_factors_ = r.U * root, r.V * root
-        zero = np.zeros(0, r.U.dtype)
-        self.row_bias_, self.col_bias_ = (
-            np.resize(zero, len(F)) if bias is None else bias
-            for bias, F in ((r.row_bias, r.U), (r.col_bias, r.V))
-        )
+        self._set(r.U * root, r.V * root, r.row_bias, r.col_bias)
         self.intercept_ = r.intercept
         self.n_iter_, self.residual_ = r.n_iter, r.residual
+
+    def _set(self, L: np.ndarray, R: np.ndarray, row_bias: Any, col_bias: Any) -> None:
+        self.row_factors_, self.col_factors_ = map(np.ascontiguousarray, (L, R))
+        self.row_bias_, self.col_bias_ = (
+            np.zeros(len(F), F.dtype) if bias is None else bias
+            for bias, F in ((row_bias, L), (col_bias, R))
+        )
+
+    def _known_rows(self, row: Any) -> np.ndarray:
+        rows = np.atleast_1d(np.asarray(row))
+        if rows.dtype.kind not in "iu" or rows.ndim != 1:
+            raise TypeError(
+                "The 'row' parameter must be an int, ints, or a sparse matrix of "
+                f"ratings. Got {row!r}."
+            )
+        m = len(self.row_factors_)
+        bad = np.flatnonzero((rows < 0) | (rows >= m))
+        if len(bad):
+            raise IndexError(
+                f"The 'row' parameter must hold indices in [0, {m}). "
+                f"Got {rows[bad[0]]}."
+            )
+        return rows.astype(np.int64)
 
     def _new_rows(self, X: Any) -> Entries:
         check_is_fitted(self)
@@ -343,19 +483,32 @@ random_state, callback, verbose
         )
         return as_entries(X, dtype=self.row_factors_.dtype)
 
+    def _factors(self) -> Factors:
+        """Factors as the ratings model has them: products without a diagonal."""
+        width = padded(self.row_factors_.shape[1], self.row_factors_.dtype)
+        k = self.row_factors_.shape[1]
+        padded_factors = []
+        for F in (self.row_factors_, self.col_factors_):
+            P = aligned((len(F), width), F.dtype)
+            P[:, :k] = F
+            padded_factors.append(P)
+        biases = (
+            self.row_bias_ if self.biases in ("row", "both") else None,
+            self.col_bias_ if self.biases in ("col", "both") else None,
+        )
+        L, R = padded_factors
+        return Factors(L, np.ones(k), R, *biases, self.intercept_)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "biases": self.biases,
+            "reg": self.reg,
+            "bias_reg": self.bias_reg,
+            "nonnegative": self.nonnegative,
+        }
+
     def _fold_in(self, entries: Entries) -> tuple[np.ndarray, np.ndarray]:
         """Factors and biases of new rows."""
-        side = entries.rows
-        known = self.intercept_ + self.col_bias_[side.idx]
-        entries = entries.with_values((side.val - known).astype(entries.dtype))
-        V, ridge = self.col_factors_, np.full(self.col_factors_.shape[1], self.alpha)
-        with_bias = self.biases in ("row", "both")
-        if with_bias:
-            V = np.hstack([V, np.ones((len(V), 1), V.dtype)])
-        scale = None
-        if self.reg == "count":
-            scale = np.diff(side.ptr).astype(np.float64)
-        out = fold_in(entries, V, ridge, scale)
-        if with_bias:
-            return np.ascontiguousarray(out[:, :-1]), out[:, -1]
-        return out, np.zeros(len(out), out.dtype)
+        factors, options = self._factors(), self._options()
+        L, bias = fold_in_rows(entries, factors, self.alpha, options)
+        return L, np.zeros(len(L), L.dtype) if bias is None else bias

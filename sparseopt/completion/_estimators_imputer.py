@@ -23,8 +23,11 @@ from sparseopt._core._params import (
     check_params,
 )
 from sparseopt.completion._api import complete
-from sparseopt.completion._fold_in import fold_in
 from sparseopt.completion._input import as_entries, observed
+from sparseopt.completion._kernels import aligned
+from sparseopt.completion._partial import fold_in_rows
+from sparseopt.completion._problem import Entries, padded
+from sparseopt.completion._run import Factors
 
 _FLOATS = (np.float64, np.float32)
 _RANK = 10
@@ -298,7 +301,9 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
         self.mean_[~self._full] = np.nan
 
     def _standard(self, X: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        return np.where(seen, (X - self.mean_) / self.scale_, np.nan)
+        Z = np.full(X.shape, np.nan, X.dtype)
+        np.divide(X - self.mean_, self.scale_, out=Z, where=seen)
+        return Z
 
     def _model(self, X: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Values of the low-rank model in columns that are not empty."""
@@ -308,11 +313,18 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
         alive = r.s > 1e-10 * max(r.s[0], np.finfo(np.float64).tiny)
         out = np.zeros(Z.shape, X.dtype)
         if len(some) and alive.any():
-            entries = as_entries(Z[some])
-            V, s = r.V[:, alive].astype(X.dtype), r.s[alive]
-            out[some] = fold_in(entries, V, self.alpha_ / s) @ V.T
+            out[some] = self._fold_in(as_entries(Z[some]), alive) @ r.V[:, alive].T
         out = out * self.scale_[full] + self.mean_[full]
         return out if self.clip_range is None else np.clip(out, *self.clip_range)
+
+    def _fold_in(self, entries: Entries, alive: np.ndarray) -> np.ndarray:
+        """Left factor of rows, the right one being the singular vectors."""
+        s, k = self.result_.s[alive], int(alive.sum())
+        root = np.sqrt(s).astype(entries.dtype)
+        R = aligned((len(self.result_.V), padded(k, entries.dtype)), entries.dtype)
+        R[:, :k] = self.result_.V[:, alive] * root
+        held = Factors(R[:0], np.ones(k), R)
+        return fold_in_rows(entries, held, self.alpha_, {})[0] * root
 
     def _clip(self) -> None:
         pair = self.clip_range

@@ -43,17 +43,21 @@ def fit_entries(
     rng: np.random.Generator,
     monitor: Monitor,
     options: dict[str, Any],
+    method: Callable[[Run], Status] | None = None,
 ) -> CompletionResult:
-    """Run the method that the options ask for; whatever ends it, return its iterate."""
+    """Run a method, or that which the options ask for; return its last iterate.
+
+    Whatever ends a run, be it an interrupt, the iterate is a complete one.
+    """
     unit = _unit(entries)
     scaled = entries
     if unit != 1.0:
         inverse = entries.dtype.type(1 / unit)
         scaled = entries.with_values(entries.rows.val * inverse, entries.rows.weight)
         options = {**options, **_in_units(options, unit)}
-    if options["homotopy"] == "auto" and not isinstance(init, str):
+    if options.get("homotopy") == "auto" and not isinstance(init, str):
         options = {**options, "homotopy": False}
-    method = _method(options)
+    method = method or _method(options)
     run = Run(
         scaled,
         k,
@@ -105,7 +109,7 @@ def _unit(entries: Entries) -> float:
 
 def _in_units(options: dict[str, Any], unit: float) -> dict[str, Any]:
     changed: dict[str, Any] = {}
-    if options["delta"] != "mad":
+    if options.get("delta", "mad") != "mad":
         changed["delta"] = options["delta"] / unit
     return changed
 
@@ -151,7 +155,7 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
     residual = run.certify()
     if not (math.isfinite(residual) and np.isfinite(s).all()):
         status = Status.NUMERICAL_FAILURE
-    elif residual <= run.tol and status in _REACHED:
+    elif run.alpha == 0 and residual <= run.tol and status in _REACHED:
         status = Status.CONVERGED
     biases = [
         None if b is None else b * b.dtype.type(unit) for b in (f.row_bias, f.col_bias)
@@ -176,9 +180,11 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
         underdetermined_cols=few[1],
         work=run.work,
         status=status,
+        message=f"{status.advice} {run.note}" if run.note else "",
         n_iter=run.n_iter,
         objective=run.objective * unit**2,
         residual=residual,
+        gap=run.gap * unit**2 if math.isfinite(run.gap) else None,
         history=history,
         elapsed=run.monitor.elapsed,
     )

@@ -276,3 +276,25 @@ def as_pairs(rows: Any, cols: Any) -> tuple[np.ndarray, np.ndarray]:
             f"Got {len(found[1])}."
         )
     return found[0], found[1]
+
+
+def places_of_mask(X: Any, mask: np.ndarray, entries: Entries) -> np.ndarray:
+    """A mask of entries in row order as the caller has them.
+
+    (m, n) for dense input, else aligned with what X stores.
+    """
+    m, n = entries.shape
+    side = entries.rows
+    rows = np.repeat(np.arange(m, dtype=np.int64), np.diff(side.ptr))
+    if not (sparse.issparse(X) or isinstance(X, tuple)):
+        out = np.zeros((m, n), dtype=bool)
+        out[rows, side.idx] = mask
+        return out
+    if isinstance(X, tuple):
+        i, j = (np.asarray(ids, dtype=np.int64) for ids in X[:2])
+    else:
+        if X.format not in ("csr", "csc", "coo"):
+            X = X.tocoo()
+        coo = X.tocoo()  # in the order of X.data
+        i, j = coo.row.astype(np.int64), coo.col.astype(np.int64)
+    return mask[np.searchsorted(rows * n + side.idx, i * n + j)]
