@@ -19,7 +19,8 @@ from sparseopt.completion._sweeps import Sweeps
 # Factor of the ridge in a sweep: with few entries for each degree of freedom, with
 # more, and where the ridge may follow the residual.
 _CAREFUL, _STEADY, _EAGER = 0.95, 0.8, 0.5
-_FEW = 2.0
+# Few entries: for each degree of freedom, or in a row for each log(rows).
+_FEW, _FEW_IN_ROW = 2.0, 5.0
 # Residuals whose norm is so many times that of noise have structure left in them.
 _STRUCTURE = 1.4
 # A local minimum leaves less than this of the values; what leaves more is not low-rank.
@@ -56,9 +57,11 @@ def _ladder(run: Run) -> tuple[float, ...]:
     if gamma != "auto":
         gamma = float(gamma)
         return (gamma, math.sqrt(gamma)) if gamma else (0.0,)
-    ratio = oversampling(run)
-    if ratio < _FEW:
+    if oversampling(run) < _FEW:
         return (_CAREFUL, math.sqrt(_CAREFUL))
+    size = max(run.entries.shape)
+    if run.entries.n_entries < _FEW_IN_ROW * size * math.log(size + 1):
+        return (_EAGER, _CAREFUL, math.sqrt(_CAREFUL))
     return (_EAGER, _STEADY, _CAREFUL)
 
 

@@ -113,14 +113,16 @@ class GaussNewton:
             a = rz / curvature
             gain += a * rz
             if give_up and inner == _TRIAL and gain < _HOPE * self.rss:
-                return None, inner
+                break
             x += g.dtype.type(a) * p
             g -= g.dtype.type(a) * q
             z = inverse * g
             rz, last = float(np.vdot(g, z)), rz
             p *= g.dtype.type(rz / last)
             p += z
-        return (x if np.isfinite(x).all() else None), inner
+        if (give_up and gain < _HOPE * self.rss) or not np.isfinite(x).all():
+            return None, inner
+        return x, inner
 
     def _show(self, factors: Factors, inner: int) -> None:
         run = self.run

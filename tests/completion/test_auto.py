@@ -1,0 +1,169 @@
+"""The policy: recovery on small grids, noise at its oracle rate, and what it costs."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sparseopt.completion._als import solve_als
+from sparseopt.completion._auto import _structure, solve_auto
+from sparseopt.completion._half_step import scaled
+from sparseopt.completion._sweeps import Sweeps
+
+from ._synthetic import Truth, dense, from_mask, problem, solve, start
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("k", "oversampling", "kappa"),
+    [(3, 4.0, 1.0), (3, 1.7, 1.0), (4, 2.5, 100.0), (4, 3.0, 1e4), (1, 2.0, 1.0)],
+)
+def test_recovers(k: int, oversampling: float, kappa: float, seed: int) -> None:
+    e, truth = problem(300, 260, k, oversampling, kappa=kappa, seed=seed)
+    run = start(e, k, tol=1e-10)
+    assert solve(solve_auto, run) == "converged"
+    assert truth.error(run.factors) < 1e-8
+    assert run.residual < 1e-10
+    f = run.factors
+    rss = e.residual(scaled(f.U, f.s), f.V)[1]
+    np.testing.assert_allclose(run.residual, math.sqrt(rss) / run.norm, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("k", "oversampling", "kappa", "least"),
+    [(5, 1.3, 1.0, 18), (10, 2.0, 1e3, 20), (5, 2.0, 1e3, 20), (5, 2.0, 100.0, 19)],
+)
+def test_recovers_near_the_limit(
+    k: int, oversampling: float, kappa: float, least: int
+) -> None:
+    found = 0
+    for seed in range(20):
+        e, truth = problem(1000, 1000, k, oversampling, kappa=kappa, seed=seed)
+        run = start(e, k)
+        solve(solve_auto, run)
+        found += truth.error(run.factors) < 1e-8
+    assert found >= least
+
+
+@pytest.mark.parametrize("noise", [1e-3, 1e-1])
+def test_noise_at_the_oracle_rate(noise: float) -> None:
+    k, m, n = 4, 400, 300
+    e, truth = problem(m, n, k, 5.0, noise=noise)
+    run = start(e, k)
+    assert solve(solve_auto, run) == "converged"
+    assert run.n_restarts == 0
+    oracle = noise * math.sqrt(k * (m + n - k) / e.n_entries)
+    assert truth.error(run.factors) < 1.3 * oracle
+
+
+def test_easy_problems_cost_as_much_as_plain_sweeps() -> None:
+    e, _ = problem(600, 500, 8, 5.0)
+    work = []
+    for solver, options in ((solve_auto, {}), (solve_als, {"homotopy": False})):
+        run = start(e, 8, **options)
+        assert solve(solver, run) == "converged"
+        work.append(run.work)
+    assert work[0] <= 1.25 * work[1]
+
+
+def test_rank_over_specified() -> None:
+    e, truth = problem(300, 300, 2, 12.0)
+    run = start(e, 6)
+    assert solve(solve_auto, run) == "converged"
+    assert truth.error(run.factors) < 1e-7
+
+
+def test_what_is_not_low_rank_is_fitted_once() -> None:
+    e, _ = problem(120, 100, 20, 2.5)
+    run = start(e, 3)
+    assert solve(solve_auto, run) == "converged"
+    # a second look with a slow ridge, but no hunt for another minimum
+    assert run.n_restarts <= 1
+    assert run.residual > 0.3
+
+
+def test_structure_tells_a_missing_direction_from_noise() -> None:
+    rng = np.random.default_rng(0)
+    e, _ = problem(300, 200, 3, 6.0, noise=0.1)
+    good = start(e, 3)
+    assert solve(solve_als, good) == "converged"
+    small = start(e, 2)
+    assert solve(solve_als, small) == "converged"
+    values = []
+    for run in (good, small):
+        sweeps = Sweeps(e, run.factors, 0.0)
+        sweeps.measure()
+        values.append(_structure(sweeps, rng))
+    assert values[0] < 1.2 < 2.0 < values[1]
+
+
+def test_power_law_degrees() -> None:
+    rng = np.random.default_rng(0)
+    m, n, k = 500, 300, 3
+    p = np.outer(np.arange(1, m + 1.0) ** -0.9, np.arange(1, n + 1.0) ** -0.6)
+    mask = rng.random((m, n)) < np.minimum(1, p * 12)
+    for M in (mask, mask.T):
+        for i in range(len(M)):
+            M[i, rng.choice(M.shape[1], 2 * k, replace=False)] = True
+    L, R = rng.standard_normal((m, k)), rng.standard_normal((n, k))
+    e = from_mask(L @ R.T, mask)
+    assert np.diff(e.rows.ptr).max() > 8 * np.diff(e.rows.ptr).mean()
+    run = start(e, k)
+    assert solve(solve_auto, run) == "converged"
+    assert Truth(L, R).error(run.factors) < 1e-8
+
+
+@pytest.mark.parametrize("precision", ["double", "mixed"])
+def test_small_matrices(precision: str) -> None:
+    e, truth = problem(50, 40, 3, 2.5)
+    run = start(e, 3, precision=precision)
+    assert solve(solve_auto, run) == "converged"
+    assert truth.error(run.factors) < 1e-8
+
+
+def test_single_precision() -> None:
+    e, truth = problem(300, 260, 3, 2.0, dtype=np.float32)
+    run = start(e, 3, tol=1e-5)
+    assert solve(solve_auto, run) == "converged"
+    assert run.factors.V.dtype == np.float32
+    assert truth.error(run.factors) < 1e-3
+
+
+@pytest.mark.parametrize("X", [np.ones((1, 6)), np.zeros((5, 4)), np.full((9, 8), 3.0)])
+def test_trivial_matrices(X: np.ndarray) -> None:
+    run = start(from_mask(X, np.ones(X.shape, bool)), 1)
+    assert solve(solve_auto, run) == "converged"
+    np.testing.assert_allclose(dense(run.factors), X, atol=1e-6)
+
+
+def test_limits_leave_a_complete_iterate() -> None:
+    e, _ = problem(300, 260, 3, 1.7)
+    for limit in (1, 3, 8):
+        run = start(e, 3, max_iter=limit)
+        assert solve(solve_auto, run) == "max_iter"
+        assert run.n_iter == limit
+        f = run.factors
+        np.testing.assert_allclose(f.U[:, :3].T @ f.U[:, :3], np.eye(3), atol=1e-9)
+
+
+def test_same_seed_same_bits_for_any_number_of_threads() -> None:
+    results = []
+    for threads in (1, 2):
+        e, _ = problem(300, 260, 4, 2.5, kappa=100)
+        object.__setattr__(e, "n_threads", threads)
+        run = start(e, 4)
+        assert solve(solve_auto, run) == "converged"
+        results.append(dense(run.factors))
+    assert np.array_equal(*results)
+
+
+def test_user_ridge_is_the_end_of_the_homotopy() -> None:
+    """Same objective as sweeps to a level objective from the plain start."""
+    e, _ = problem(120, 100, 4, 4.0, noise=0.2)
+    values = []
+    for solver in (solve_auto, solve_als):
+        run = start(e, 4, alpha=3.0, tol_obj=1e-11)
+        assert solve(solver, run) == "converged"
+        values.append(run.objective)
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-7)

@@ -1,0 +1,161 @@
+"""Gauss-Newton: normal matrix and step against dense algebra, gradient, convergence."""
+
+import numpy as np
+import pytest
+
+from sparseopt.completion import _gn
+from sparseopt.completion._gn import GaussNewton, solve_gn
+from sparseopt.completion._half_step import scaled
+from sparseopt.completion._run import Factors
+from sparseopt.completion._sweeps import Sweeps
+from sparseopt.completion._tangent import Tangent, product_svd
+
+from ._synthetic import dense, problem, solve, start
+
+K = 3
+
+
+def jacobian(e: object, f: Factors) -> np.ndarray:
+    """Derivative of the entries by (A, B), dense: one row for each entry."""
+    m, n = e.shape
+    row = np.repeat(np.arange(m), np.diff(e.rows.ptr))
+    J = np.zeros((e.n_entries, m + n, K))
+    each = np.arange(e.n_entries)
+    J[each, row] = f.V[e.rows.idx, :K]
+    J[each, m + e.rows.idx] = f.U[row, :K]
+    return J.reshape(e.n_entries, -1)
+
+
+def unpad(x: np.ndarray) -> np.ndarray:
+    return x[:, :K].ravel()
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "weighted"])
+def case(request: pytest.FixtureRequest) -> tuple:
+    e, _ = problem(20, 15, K, 1.8, noise=0.1, seed=1)
+    w = np.ones(e.n_entries)
+    if request.param:
+        w = np.random.default_rng(0).uniform(0.3, 2.0, e.n_entries)
+        e = e.with_values(e.rows.val, w)
+    run = start(e, K)
+    return e, run, w, jacobian(e, run.factors)
+
+
+def test_normal_matrix_and_gradient(case: tuple) -> None:
+    e, run, w, J = case
+    tangent = Tangent(e, run.factors)
+    p = np.zeros((35, run.factors.V.shape[1]))
+    p[:, :K] = np.random.default_rng(0).standard_normal((35, K))
+    q, curvature = tangent.normal(p)
+    np.testing.assert_allclose(unpad(q), J.T @ (w * (J @ unpad(p))), atol=1e-12)
+    np.testing.assert_allclose(curvature, np.sum(w * (J @ unpad(p)) ** 2))
+    f = run.factors
+    r = e.residual(scaled(f.U, f.s), f.V)[0]
+    np.testing.assert_allclose(
+        unpad(tangent.gradient(r)), J.T @ (w * r), atol=1e-12 * run.norm
+    )
+
+
+def test_gradient_is_that_of_finite_differences(case: tuple) -> None:
+    e, run, _, _ = case
+    tangent, f = Tangent(e, run.factors), run.factors
+    step = np.zeros((35, f.V.shape[1]))
+    step[:, :K] = np.random.default_rng(0).standard_normal((35, K))
+
+    def value(t: float) -> float:
+        g = tangent.move(step, t)
+        return 0.5 * e.residual(scaled(g.U, g.s), g.V)[1]
+
+    h = 1e-5
+    slope = (value(h) - value(-h)) / (2 * h)
+    r = e.residual(scaled(f.U, f.s), f.V)[0]
+    want = -np.vdot(tangent.gradient(r), step)
+    # central differences: h^2 of truncation, and rounding of values / h
+    np.testing.assert_allclose(slope, want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.7])
+def test_step_is_the_dense_one(
+    case: tuple, alpha: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Solved to the end, CG from zero gives the least preconditioned increment."""
+    e, run, w, J = case
+    run.alpha = alpha
+    monkeypatch.setattr(_gn, "_ETA", (1e-14, 1e-14))
+    newton, f = GaussNewton(run), run.factors
+    tangent = Tangent(e, f)
+    got = unpad(newton._solve(tangent, give_up=False)[0])
+    r = np.sqrt(w) * e.residual(scaled(f.U, f.s), f.V)[0]
+    G = np.sqrt(w)[:, None] * J
+    H, g = G.T @ G, G.T @ r
+    if alpha:
+        H += np.diag(np.tile(alpha / f.s, 35))
+        g -= alpha * np.concatenate([unpad(f.U), unpad(f.V)])
+    diagonal = tangent.curvature() + (alpha / f.s)[None, :] * np.ones((35, 1))
+    root = np.sqrt(diagonal * np.ones((35, K))).ravel()
+    want = np.linalg.pinv(H / root / root[:, None], rcond=1e-10) @ (g / root) / root
+    np.testing.assert_allclose(got, want, atol=1e-6 * np.abs(want).max())
+
+
+def test_product_svd_keeps_the_product() -> None:
+    rng = np.random.default_rng(0)
+    for small in (1.0, 1e-4, 1e-10):
+        L, R = np.zeros((30, 8)), np.zeros((20, 8))
+        L[:, :4], R[:, :4] = rng.standard_normal((30, 4)), rng.standard_normal((20, 4))
+        L[:, 3] *= small
+        f = product_svd(L, R, 4)
+        np.testing.assert_allclose(dense(f), L @ R.T, atol=1e-13)
+        for F in (f.U, f.V):
+            np.testing.assert_allclose(F[:, :4].T @ F[:, :4], np.eye(4), atol=1e-9)
+
+
+def test_converges_quadratically_near_the_solution() -> None:
+    e, truth = problem(100, 80, K, 3.0)
+    run = start(e, K, tol=1e-13)
+    sweeps = Sweeps(e, run.factors, 0.0)
+    for _ in range(12):
+        sweeps.sweep(0.0, 2)
+    run.factors = sweeps.factors
+    first = truth.error(run.factors)
+    newton = GaussNewton(run)
+    newton.step()
+    second = truth.error(run.factors)
+    # CG stops at a thousandth; then 3 digits a step
+    assert second < 1e-2 * first
+    assert newton.finish()
+    assert truth.error(run.factors) < 1e-12
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_objective_never_increases(alpha: float) -> None:
+    e, _ = problem(60, 50, K, 1.5, noise=0.3)
+    run = start(e, K, alpha=alpha, max_iter=30)
+    assert solve(solve_gn, run) in ("converged", "max_iter")
+    values = run.monitor.history()["objective"]
+    assert len(values) > 2
+    assert np.all(np.diff(values) < 0)
+    f = run.factors
+    rss = e.residual(scaled(f.U, f.s), f.V)[1]
+    np.testing.assert_allclose(run.objective, 0.5 * rss + alpha * f.s.sum(), rtol=1e-9)
+
+
+def test_solves_alone_what_is_easy(dtype: type) -> None:
+    e, truth = problem(200, 150, K, 5.0, dtype=dtype)
+    tol = 1e-9 if dtype is np.float64 else 1e-5
+    run = start(e, K, tol=tol)
+    assert solve(solve_gn, run) == "converged"
+    assert truth.error(run.factors) < 10 * tol
+
+
+def test_hopeless_step_is_given_up() -> None:
+    """At a least-squares fit of noise there is nothing left to gain."""
+    e, _ = problem(100, 80, K, 4.0, noise=0.1)
+    run = start(e, K)
+    sweeps = Sweeps(e, run.factors, 0.0)
+    for _ in range(60):
+        sweeps.sweep(0.0, 3)
+    run.factors = sweeps.factors
+    before = run.work
+    assert not GaussNewton(run).finish(give_up=True)
+    assert run.factors is sweeps.factors
+    assert run.work - before < 20
