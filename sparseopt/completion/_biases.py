@@ -93,7 +93,10 @@ def mean(entries: Entries) -> float:
 
 
 def shrunken_means(
-    entries: Entries, biases: str, bias_reg: tuple[float, float]
+    entries: Entries,
+    biases: str,
+    bias_reg: tuple[float, float],
+    sweeps: int = _SWEEPS,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Biases of the model without factors, ``x_ij ~ b_i + c_j``.
 
@@ -104,7 +107,7 @@ def shrunken_means(
     steps = HalfSteps(entries, 2)
     L, R = blank(entries, ridges)
     before = np.inf
-    for _ in range(_SWEEPS):
+    for _ in range(sweeps):
         for transposed in (True, False):
             fixed, unknown = (L, R) if transposed else (R, L)
             rss = steps.cg(

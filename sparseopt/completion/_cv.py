@@ -26,6 +26,8 @@ from sparseopt.completion._ratings import (
 
 # Directions below this part of the strongest are started anew on the next point.
 _DEAD = 0.05
+# Largest ridge of a default grid as a part of the largest that leaves any factors.
+_TOP = 0.8
 
 
 @dataclass(frozen=True)
@@ -267,6 +269,5 @@ def default_alphas(
     Noise alone makes the largest: what fits best is a part of it that depends little
     on the data.
     """
-    return (
-        0.8 * largest_alpha(entries, options) * np.geomspace(1.0, eps / 0.8, n_alphas)
-    )
+    parts = np.geomspace(_TOP, eps, n_alphas)
+    return largest_alpha(entries, options) * parts

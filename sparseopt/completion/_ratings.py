@@ -172,7 +172,8 @@ class Fit:
         else:
             random_start(entries, ridges, R, run.rng)
             if ridges.biases is not None:
-                b, c = _biases.shrunken_means(entries, ridges.biases, ridges.bias)
+                # a start: three sweeps leave less than the factors will take
+                b, c = _biases.shrunken_means(entries, ridges.biases, ridges.bias, 3)
                 L[:, run.k], R[:, run.k + 1] = b, c
         steps = run.options.get("cg_steps", "auto")
         steps = _CG_STEPS if steps == "auto" else int(steps)
@@ -226,7 +227,7 @@ def random_start(
 ) -> None:
     """Gaussian column factors of norm about 1; zero for columns without entries."""
     k = ridges.k
-    R[:, :k] = rng.standard_normal((len(R), k), dtype=np.float64) / math.sqrt(k)
+    R[:, :k] = rng.standard_normal((len(R), k), dtype=R.dtype) / math.sqrt(k)
     R[_biases.counts(entries, True) == 0, :k] = 0
 
 

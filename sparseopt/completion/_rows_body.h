@@ -31,9 +31,11 @@ static inline __attribute__((always_inline)) double NAME(dot)(int nv, const T *a
 }
 
 /* Factor rows of the entries e0 .. of a row that ends at e1, as a contiguous tile; rows past the
- * end are zero. */
+ * end are zero, up to `rows`: a tile of few entries has 4 or LANES / 2 rows, as most rows of
+ * power-law data have few, and what is not there costs as much as what is. */
 static inline __attribute__((always_inline)) void
-NAME(gather)(int64_t e0, int64_t e1, const int32_t *idx, const T *V, int64_t kp, int nv, T *tile)
+NAME(gather)(int64_t e0, int64_t e1, const int32_t *idx, const T *V, int64_t kp, int nv,
+             const int rows, T *tile)
 {
     int n = e1 - e0 < LANES ? (int)(e1 - e0) : LANES;
     for (int e = 0; e < n; e++) {
@@ -47,20 +49,20 @@ NAME(gather)(int64_t e0, int64_t e1, const int32_t *idx, const T *V, int64_t kp,
         for (int v = 0; v < nv; v++)
             NAME(store)(tile + e * kp + v * LANES, NAME(load)(from + v * LANES));
     }
-    for (int e = n; e < LANES; e++)
+    for (int e = n; e < rows; e++)
         memset(tile + e * kp, 0, (size_t)kp * sizeof(T));
 }
 
 static inline __attribute__((always_inline)) VEC
-NAME(tile_dots)(const T *tile, int64_t kp, int nv, const T *a)
+NAME(tile_dots)(const T *tile, int64_t kp, int nv, const int rows, const T *a)
 {
     VEC acc[LANES];
     VEC first = NAME(load)(a);
     for (int e = 0; e < LANES; e++)
-        acc[e] = NAME(load)(tile + e * kp) * first;
+        acc[e] = e < rows ? NAME(load)(tile + e * kp) * first : (VEC){0};
     for (int v = 1; v < nv; v++) {
         VEC av = NAME(load)(a + v * LANES);
-        for (int e = 0; e < LANES; e++)
+        for (int e = 0; e < rows; e++)
             acc[e] += NAME(load)(tile + e * kp + v * LANES) * av;
     }
     return NAME(reduce)(acc);
@@ -68,13 +70,13 @@ NAME(tile_dots)(const T *tile, int64_t kp, int nv, const T *a)
 
 /* r += sum over the tile's entries of t_e V_e */
 static inline __attribute__((always_inline)) void
-NAME(tile_axpy)(const T *tile, int64_t kp, int nv, VEC t, T *r)
+NAME(tile_axpy)(const T *tile, int64_t kp, int nv, const int rows, VEC t, T *r)
 {
     T te[LANES];
     NAME(store)(te, t);
     for (int v = 0; v < nv; v++) {
         VEC a = NAME(load)(r + v * LANES), b = {0};
-        for (int e = 0; e < LANES; e += 2) {
+        for (int e = 0; e < rows; e += 2) {
             a += NAME(load)(tile + e * kp + v * LANES) * te[e];
             b += NAME(load)(tile + (e + 1) * kp + v * LANES) * te[e + 1];
         }
@@ -93,6 +95,17 @@ static inline __attribute__((always_inline)) VEC NAME(tile_load)(int64_t e0, int
     return v;
 }
 
+/* One tile of G'W(x - G a), added to r; returns the squares of residuals. */
+static inline __attribute__((always_inline)) VEC
+NAME(residual_tile)(int64_t e, int64_t e1, const int32_t *idx, const VEC x, const VEC *w,
+                    const T *V, int64_t kp, int nv, const int rows, const T *a, T *r, T *tile)
+{
+    NAME(gather)(e, e1, idx, V, kp, nv, rows, tile);
+    VEC t = x - NAME(tile_dots)(tile, kp, nv, rows, a), wt = w ? *w * t : t;
+    NAME(tile_axpy)(tile, kp, nv, rows, wt, r);
+    return wt * t;
+}
+
 /* r = G'W(x - G a) - d a, and the weighted sum of squared residuals; keeps tiles if told. */
 static inline __attribute__((always_inline)) double
 NAME(first_residual)(int64_t e0, int64_t e1, const int32_t *idx, const T *x, const T *w,
@@ -104,18 +117,33 @@ NAME(first_residual)(int64_t e0, int64_t e1, const int32_t *idx, const T *x, con
         NAME(store)(r + v * LANES, -NAME(load)(d + v * LANES) * NAME(load)(a + v * LANES));
     for (int64_t e = e0; e < e1; e += LANES) {
         T *tile = keep ? tiles + (e - e0) * kp : tiles;
-        NAME(gather)(e, e1, idx, V, kp, nv, tile);
-        VEC t = NAME(tile_load)(e, e1, x) - NAME(tile_dots)(tile, kp, nv, a), wt = t;
-        if (w) {
-            VEC we = NAME(tile_load)(e, e1, w);
-            sw += we;
-            wt = we * t;
-        }
-        rss += wt * t;
-        NAME(tile_axpy)(tile, kp, nv, wt, r);
+        VEC we = {0};
+        if (w)
+            sw += we = NAME(tile_load)(e, e1, w);
+        const VEC xe = NAME(tile_load)(e, e1, x);
+        /* each call is inlined with its number of rows, a constant */
+        if (e1 - e <= 4)
+            rss += NAME(residual_tile)(e, e1, idx, xe, w ? &we : NULL, V, kp, nv, 4, a, r, tile);
+        else if (e1 - e <= LANES / 2)
+            rss += NAME(residual_tile)(e, e1, idx, xe, w ? &we : NULL, V, kp, nv, LANES / 2, a,
+                                       r, tile);
+        else
+            rss += NAME(residual_tile)(e, e1, idx, xe, w ? &we : NULL, V, kp, nv, LANES, a, r,
+                                       tile);
     }
     *weight = w ? NAME(sum)(sw) : (double)(e1 - e0);
     return NAME(sum)(rss);
+}
+
+/* One tile of G'WGp, added to q unless that is NULL; returns the terms of p'G'WGp. */
+static inline __attribute__((always_inline)) VEC
+NAME(curvature_tile)(const VEC *w, int64_t kp, int nv, const int rows, const T *p, T *q,
+                     const T *tile)
+{
+    VEC t = NAME(tile_dots)(tile, kp, nv, rows, p), wt = w ? *w * t : t;
+    if (q)
+        NAME(tile_axpy)(tile, kp, nv, rows, wt, q);
+    return wt * t;
 }
 
 /* p'G'WGp; q += G'WGp unless q is NULL */
@@ -126,14 +154,18 @@ NAME(curvature)(int64_t e0, int64_t e1, const int32_t *idx, const T *w, const T 
     VEC pq = {0};
     for (int64_t e = e0; e < e1; e += LANES) {
         T *tile = keep ? tiles + (e - e0) * kp : tiles;
-        if (!keep)
-            NAME(gather)(e, e1, idx, V, kp, nv, tile);
-        VEC t = NAME(tile_dots)(tile, kp, nv, p), wt = t;
+        VEC we = {0};
         if (w)
-            wt = NAME(tile_load)(e, e1, w) * t;
-        pq += wt * t;
-        if (q)
-            NAME(tile_axpy)(tile, kp, nv, wt, q);
+            we = NAME(tile_load)(e, e1, w);
+        if (keep && e1 - e <= 4)
+            pq += NAME(curvature_tile)(w ? &we : NULL, kp, nv, 4, p, q, tile);
+        else if (keep && e1 - e <= LANES / 2)
+            pq += NAME(curvature_tile)(w ? &we : NULL, kp, nv, LANES / 2, p, q, tile);
+        else {
+            if (!keep)
+                NAME(gather)(e, e1, idx, V, kp, nv, LANES, tile);
+            pq += NAME(curvature_tile)(w ? &we : NULL, kp, nv, LANES, p, q, tile);
+        }
     }
     return NAME(sum)(pq);
 }
@@ -240,8 +272,8 @@ static void NAME(product)(SO_PRODUCT_ARGS(T))
             memset(Y + ky * i, 0, (size_t)ky * sizeof(T));
         for (int64_t e = ptr[i]; e < ptr[i + 1]; e += LANES) {
             int64_t e1 = ptr[i + 1];
-            NAME(gather)(e, e1, idx, V, kp, nv, work);
-            VEC t = NAME(tile_dots)(work, kp, nv, A + kp * i);
+            NAME(gather)(e, e1, idx, V, kp, nv, LANES, work);
+            VEC t = NAME(tile_dots)(work, kp, nv, LANES, A + kp * i);
             if (x)
                 t = NAME(tile_load)(e, e1, x) - t;
             VEC wt = w ? NAME(tile_load)(e, e1, w) * t : t;
@@ -252,7 +284,7 @@ static void NAME(product)(SO_PRODUCT_ARGS(T))
                 for (int j = 0; j < e1 - e; j++)
                     r[e + j] = wt[j];
             if (Y)
-                NAME(tile_axpy)(work, kp, ny, wt, Y + ky * i);
+                NAME(tile_axpy)(work, kp, ny, LANES, wt, Y + ky * i);
         }
         if (rss)
             rss[i] = NAME(sum)(ss);
