@@ -245,7 +245,7 @@ class Monitor:
             f"{self.name} did not converge ({status}) in {self._count()}: "
             f"residual {residual:.3g}{bound}. To change that, {hint or _HINTS[status]}."
         )
-        level = _caller_level() if stacklevel is None else stacklevel + 1
+        level = caller_level() if stacklevel is None else stacklevel + 1
         warnings.warn(text, ConvergenceWarning, stacklevel=level)
 
     # ------------------------------------------------------------------ the callback
@@ -364,7 +364,7 @@ def _read_only(value: Any) -> Any:
     return value
 
 
-def _caller_level() -> int:
+def caller_level() -> int:
     """Stack level of the first frame outside sparseopt, seen from our caller."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):

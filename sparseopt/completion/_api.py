@@ -17,6 +17,7 @@ from sparseopt._core._params import (
     validate_params,
 )
 from sparseopt._core._random import as_generator
+from sparseopt._core._status import Status
 from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._alpha import choose_alpha
 from sparseopt.completion._fit import PLAIN, fit_entries, warn_of_gaps
@@ -271,7 +272,10 @@ def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
         mask = places_of_mask(given["X"], result.outlier_mask, entries)
         result = replace(result, outlier_mask=mask)
     warn_of_gaps(result, entries.n_entries)
-    monitor.warn_if_not_converged(result.status, result.residual, tol)
+    hint = None
+    if result.status is Status.MAX_ITER:
+        hint = "increase max_iter, tol, or tol_obj for data with noise"
+    monitor.warn_if_not_converged(result.status, result.residual, tol, hint)
     return result
 
 

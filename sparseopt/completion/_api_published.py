@@ -27,7 +27,6 @@ from sparseopt.completion._soft_impute import solve_soft_impute
 
 _COMMON = {
     **COMMON,
-    "init": [Options("spectral", "random"), Type(tuple, list, CompletionResult)],
     "duplicates": [Options("raise", "sum", "last", "mean")],
 }
 
@@ -35,6 +34,7 @@ _COMMON = {
 @validate_params(
     {
         **_COMMON,
+        "init": [Options("spectral", "random"), Type(tuple, list, CompletionResult)],
         "alpha": [Interval(0, None, closed="neither")],
         "max_rank": [Interval(1, None, integer=True), None],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -26,6 +27,8 @@ from sparseopt.completion._recommend import top_columns
 from sparseopt.completion._result import CompletionResult
 from sparseopt.completion._run import Factors
 
+# Predicted pairs whose factor rows are held at once.
+_BLOCK = 1 << 16
 _CONSTRAINTS: dict[str, Any] = {
     **COMMON,
     "n_components": [Interval(1, None, integer=True), Options("auto")],
@@ -117,6 +120,7 @@ random_state, callback, verbose
     """
 
     result_: CompletionResult
+    _entries: Entries
 
     def __init__(
         self,
@@ -131,7 +135,7 @@ random_state, callback, verbose
         cold_start: str = "bias",
         tol: float | None = None,
         tol_obj: float = 1e-5,
-        max_iter: int = 100,
+        max_iter: int = 500,
         max_time: float | None = None,
         validation_fraction: float = 0.0,
         warm_start: bool = False,
@@ -248,11 +252,13 @@ random_state, callback, verbose
             )
         dtype = self.row_factors_.dtype
         out = np.full(len(rows), self.intercept_, dtype)
-        out[known] = self.result_.predict(rows[known], cols[known])
-        only = known_rows & ~known_cols
-        out[only] += self.row_bias_[rows[only]]
-        only = known_cols & ~known_rows
-        out[only] += self.col_bias_[cols[only]]
+        out[known_rows] += self.row_bias_[rows[known_rows]]
+        out[known_cols] += self.col_bias_[cols[known_cols]]
+        both = np.flatnonzero(known)
+        for start in range(0, len(both), _BLOCK):
+            e = both[start : start + _BLOCK]
+            pair = self.row_factors_[rows[e]], self.col_factors_[cols[e]]
+            out[e] += np.einsum("el,el->e", *pair)
         return out
 
     def transform(self, X: Any) -> np.ndarray:
@@ -373,7 +379,9 @@ random_state, callback, verbose
             rng=as_generator(self.random_state),
         )
         k = factors.k
-        self._set(factors.U[:, :k], factors.V[:, :k], factors.row_bias, factors.col_bias)
+        self._set(
+            factors.U[:, :k], factors.V[:, :k], factors.row_bias, factors.col_bias
+        )
         self.n_features_in_ = len(self.col_factors_)
         return self
 

@@ -124,6 +124,8 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
     True
     """
 
+    _full: np.ndarray
+
     def __init__(
         self,
         n_components: int | str | None = None,
@@ -180,7 +182,7 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
                 "The 'X' array must have at least one observed entry. All of its "
                 f"{X.size} entries are missing ({self.missing_values!r})."
             )
-        self._full = seen.any(axis=0)
+        self._full = np.asarray(seen.any(axis=0))
         self._standardise(X, seen)
         self.indicator_ = None
         if self.add_indicator:
@@ -263,7 +265,9 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
 
     @property
     def _kept(self) -> np.ndarray:
-        return np.ones_like(self._full) if self.keep_empty_features else self._full
+        if self.keep_empty_features:
+            return np.ones(len(self._full), dtype=bool)
+        return self._full
 
     def _validate(self, X: Any, reset: bool) -> np.ndarray:
         nan = isinstance(self.missing_values, float) and math.isnan(self.missing_values)
@@ -315,7 +319,9 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
         if len(some) and alive.any():
             out[some] = self._fold_in(as_entries(Z[some]), alive) @ r.V[:, alive].T
         out = out * self.scale_[full] + self.mean_[full]
-        return out if self.clip_range is None else np.clip(out, *self.clip_range)
+        if self.clip_range is not None:
+            np.clip(out, *self.clip_range, out=out)
+        return out
 
     def _fold_in(self, entries: Entries, alive: np.ndarray) -> np.ndarray:
         """Left factor of rows, the right one being the singular vectors."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt._core._monitor import Monitor
+from sparseopt._core._monitor import Monitor, caller_level
 from sparseopt._core._status import Status
 from sparseopt.completion._als import solve_als
 from sparseopt.completion._auto import solve_auto
@@ -216,5 +216,5 @@ def warn_of_gaps(result: CompletionResult, n_entries: int) -> None:
             "The completion is not determined by the data: " + "; ".join(parts) + ". "
             "Predictions there are of minimum norm; lower n_components or set alpha.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=caller_level(),
         )

@@ -283,6 +283,8 @@ def places_of_mask(X: Any, mask: np.ndarray, entries: Entries) -> np.ndarray:
 
     (m, n) for dense input, else aligned with what X stores.
     """
+    if isinstance(X, Entries):
+        return mask
     m, n = entries.shape
     side = entries.rows
     rows = np.repeat(np.arange(m, dtype=np.int64), np.diff(side.ptr))

@@ -1,4 +1,4 @@
-"""stub"""
+"""Rank from the spectrum."""
 
 from __future__ import annotations
 
