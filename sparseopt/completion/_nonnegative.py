@@ -26,8 +26,8 @@ def solve_nonnegative(run: Run) -> Status:
 
         1/2 sum_e w_e (x_e - L_i . R_j)^2 + alpha/2 (||L||^2 + ||R||^2)
 
-    never increases. The factors of the run have columns of norm 1 and ``s`` the products
-    of the norms of L and R; they are not singular vectors.
+    never increases. The factors of the run have columns of norm 1, ``s`` holds the
+    products of the norms of L and R; they are not singular vectors.
 
     Returns
     -------
@@ -41,9 +41,7 @@ def solve_nonnegative(run: Run) -> Status:
     step, history = _Step(half, run), [math.inf] * 3
     pair, before, beta = (L, R), (L, R), 0.0
     while True:
-        start = [
-            np.maximum(x + beta * (x - y), 0) for x, y in zip(pair, before, strict=True)
-        ]
+        start = _beyond(pair[0], before[0], beta), _beyond(pair[1], before[1], beta)
         rss, objective = step(*start)
         run.work = half.work / 2
         if objective > history[-1] and beta > 0:
@@ -61,6 +59,10 @@ def solve_nonnegative(run: Run) -> Status:
         if history[-3] - objective <= run.tol_obj * objective:
             return Status.CONVERGED
         history.append(objective)
+
+
+def _beyond(F: np.ndarray, before: np.ndarray, beta: float) -> np.ndarray:
+    return np.maximum(F + beta * (F - before), 0)
 
 
 class _Step:

@@ -140,7 +140,7 @@ class _Huber:
 
 
 def _with_side(entries: Entries, transposed: bool, side: Side) -> Entries:
-    return replace(entries, **{"cols" if transposed else "rows": side})
+    return replace(entries, cols=side) if transposed else replace(entries, rows=side)
 
 
 def _refactor(

@@ -89,6 +89,7 @@ class Run:
     objective: float = math.nan
     norm: float = 0.0  # sqrt of the weighted sum of squared values
     note: str = ""  # what the status does not say, for the message of the result
+    gap: float = math.nan  # duality gap, of convex problems
     solver: str = ""  # what gave the answer, in words
     outliers: np.ndarray | None = None  # of the entries in row order
     lazy: dict[str, Any] = field(default_factory=dict)  # for callbacks, made if asked

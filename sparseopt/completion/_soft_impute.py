@@ -1,0 +1,421 @@
+"""The convex problem: least squares with a penalty on the nuclear norm."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, svds
+
+from sparseopt._core._status import Status
+from sparseopt.completion._frames import orthonormalise, rotate
+from sparseopt.completion._half_step import HalfSteps, scaled
+from sparseopt.completion._kernels import aligned, product_rows
+from sparseopt.completion._problem import Entries, Side, padded
+from sparseopt.completion._run import Factors, Run
+
+_SWEEPS, _SLOW = 4, 1e-2  # sweeps at least, and the relative decrease that ends them
+_INNER = 200  # CG steps of a Newton step
+_DEAD = 1e-3  # a direction this weak that wants to shrink is dropped
+_NEW = 8  # directions added at once
+_TRIES = 12  # halvings of a step
+_PLAIN, _WEAK = 200, 1e-7  # dense SVD up to this size; floor of s in the ridge
+
+
+def solve_soft_impute(run: Run) -> Status:
+    """Minimise ``1/2 sum_e w_e (x_e - Z_e)^2 + alpha ||Z||_*`` over all matrices.
+
+    In balanced factors of enough columns the nuclear norm is a ridge. Sweeps of
+    alternating least squares come near, truncated Newton steps on both factors at once
+    finish, and the optimality conditions decide about the rank:
+
+        E V = alpha U,  E' U = alpha V,  ||E||_2 <= alpha (1 + tol)
+
+    with E the sparse matrix of weighted residuals. A singular value of E above alpha is
+    a direction of descent and is added; one that has lost its support is dropped.
+
+    Parameters
+    ----------
+    run : Run
+        ``run.k`` is the largest rank allowed, ``run.alpha`` is positive. Starts at
+        ``run.factors``.
+
+    Returns
+    -------
+    Status
+        CONVERGED with ``run.gap``, the duality gap, or STALLED when the rank allowed is
+        too small for the solution; ``run.factors`` is then the best of that rank found.
+    """
+    run.solver = "soft_impute"
+    given = run.entries
+    if given.dtype != np.float64:  # the conditions need more digits than float32 has
+        run.entries = replace(
+            given, rows=_double(given.rows), cols=_double(given.cols), _chunks={}
+        )
+    state = _State(run)
+    try:
+        return state.solve()
+    finally:
+        f, run.entries = run.factors, given
+        run.factors = Factors(
+            _recast(f.U, f.k, given.dtype), f.s, _recast(f.V, f.k, given.dtype)
+        )
+
+
+def _double(side: Side) -> Side:
+    w = None if side.weight is None else side.weight.astype(np.float64)
+    return replace(side, val=side.val.astype(np.float64), weight=w)
+
+
+def _recast(F: np.ndarray, k: int, dtype: np.dtype) -> np.ndarray:
+    if F.dtype == dtype:
+        return F
+    out = aligned((len(F), padded(k, dtype)), dtype)
+    out[:, :k] = F[:, :k]
+    return out
+
+
+class _State:
+    """Factors, residuals and certificate of the current iterate."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.alpha = run, run.alpha
+        self.entries: Entries = run.entries
+        self.density = max(self.entries.n_entries, 1) / math.prod(self.entries.shape)
+        f = run.factors
+        s = np.maximum(f.s - self.alpha / self.density, 0.0)
+        r = max(1, int(np.count_nonzero(s > _DEAD * max(s[0], 1e-300))))
+        s = s[:r] if s[0] > 0 else f.s[:1] * 1e-3
+        self.U, self.s, self.V = _first(f.U, r), s, _first(f.V, r)
+        self.measure()
+
+    def solve(self) -> Status:
+        if self.is_zero():
+            return Status.CONVERGED
+        self.sweeps()
+        while True:
+            self.newton()
+            status = self.certify()
+            if status is not None:
+                return status
+            self.sweeps(1)
+
+    def is_zero(self) -> bool:
+        """Whether the penalty is so large that nothing is left; then that is shown."""
+        kept, self.s = self.s, np.zeros(1)
+        U, V = self.U, self.V
+        self.U, self.V = _first(U, 1), _first(V, 1)
+        self.measure()
+        norm = _norm(self)
+        if norm <= self.alpha:
+            self.run.gap = self.gap(norm)
+            self.show()
+            return True
+        self.U, self.s, self.V = U, kept, V
+        self.measure()
+        return False
+
+    @property
+    def r(self) -> int:
+        return len(self.s)
+
+    def measure(self) -> None:
+        """Residuals of the iterate in both orders, and its objective."""
+        E, self.rss = self.entries.residual(scaled(self.U, self.s), self.V)
+        w = self.entries.rows.weight
+        self.E = E if w is None else w * E
+        self.objective = 0.5 * self.rss + self.alpha * float(self.s.sum())
+
+    def show(self) -> None:
+        # a caller sees the iterate only when it is whole
+        self.run.update(
+            Factors(self.U, self.s, self.V), self.rss, self.objective, ridge=self.alpha
+        )
+
+    def sweeps(self, least: int = _SWEEPS) -> None:
+        """Alternating sweeps while they are fast."""
+        half, n = HalfSteps(self.entries, self.r), 0
+        while True:
+            before = self.objective
+            for transposed in (False, True):
+                fixed, moved = (self.U, self.V) if transposed else (self.V, self.U)
+                unknown = scaled(moved, self.s)
+                d = self.alpha / np.maximum(self.s, _WEAK * max(self.s[0], 1e-300))
+                half.cg(transposed, fixed, unknown, d, steps=2)
+                moved, self.s, W = orthonormalise(unknown, self.r)
+                fixed = rotate(fixed, W)
+                self.U, self.V = (fixed, moved) if transposed else (moved, fixed)
+            self.run.work += half.work / 2
+            half.work = 0.0
+            self.measure()
+            self.show()
+            n += 1
+            if n >= least and before - self.objective <= _SLOW * self.objective:
+                return
+
+    def gradient(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of both factors, each column divided by the root of its singular value."""
+        e = self.entries
+        gU = self.alpha * self.U - e.multiply(self.E, self.V, False)
+        gV = self.alpha * self.V - e.multiply(self.E, self.U, True)
+        return gU, gV
+
+    def newton(self) -> None:
+        """Newton steps until the first two conditions hold."""
+        goal = self.run.tol * self.alpha * math.sqrt(self.r)
+        last = math.inf
+        while True:
+            gU, gV = self.gradient()
+            if self.prune(gU, gV):
+                gU, gV = self.gradient()
+            size = math.hypot(float(np.linalg.norm(gU)), float(np.linalg.norm(gV)))
+            if size <= goal or (last <= 1e3 * goal and size >= 0.5 * last):
+                return
+            last = size
+            eta = min(0.1, math.sqrt(size / (self.alpha * math.sqrt(self.r))))
+            step = _newton_step(self, gU, gV, max(eta, 1e-4))
+            if not self.search(*step):
+                return
+            self.show()
+
+    def prune(self, gU: np.ndarray, gV: np.ndarray) -> bool:
+        """Drop weak directions that the gradient shrinks."""
+        slope = np.einsum("ij,ij->j", self.U, gU)[: self.r]
+        slope += np.einsum("ij,ij->j", self.V, gV)[: self.r]
+        dying = (self.s <= _DEAD * self.s[0]) & (slope > 1e-3 * self.alpha)
+        dying[0] = False
+        if not dying.any():
+            return False
+        keep = np.flatnonzero(~dying)
+        self.U, self.V = _take(self.U, keep), _take(self.V, keep)
+        self.s = self.s[keep]
+        self.measure()
+        return True
+
+    def search(self, A: np.ndarray, B: np.ndarray) -> bool:
+        """Step along increments of the factors, halved until the objective falls."""
+        kept = self.U, self.s, self.V, self.E, self.rss, self.objective
+        root = np.sqrt(np.maximum(self.s, 1e-300))
+        U, V, t = self.U, self.V, 1.0
+        for _ in range(_TRIES):
+            L = scaled(U, root) + t * scaled(A, 1 / root)
+            R = scaled(V, root) + t * scaled(B, 1 / root)
+            self.U, self.s, self.V = _frames(L, R, self.r)
+            self.measure()
+            if self.objective <= kept[5] * (1 + 1e-14):
+                return True
+            t *= 0.5
+        self.U, self.s, self.V, self.E, self.rss, self.objective = kept
+        return False
+
+    def certify(self) -> Status | None:
+        """Decide by the norm of the residuals; add directions if it is too large."""
+        alpha, run = self.alpha, self.run
+        u, sigma, vt = _leading(self)
+        over = sigma > alpha * (1 + run.tol)
+        norm = max(float(sigma[0]), _norm(self))
+        run.gap = self.gap(norm)
+        if not over.any() and norm <= alpha * (1 + run.tol):
+            return Status.CONVERGED
+        if not over.any():
+            return Status.PRECISION
+        room = min(run.k, min(self.entries.shape)) - self.r
+        take = np.flatnonzero(over)[: min(room, _NEW)]
+        if not take.size:
+            return Status.STALLED
+        return (
+            None if self.extend(u[:, take], sigma[take], vt[take]) else Status.STALLED
+        )
+
+    def extend(self, u: np.ndarray, sigma: np.ndarray, vt: np.ndarray) -> bool:
+        """Add directions with the weights of the best common step."""
+        q, r = len(sigma), self.r
+        gain = sigma - self.alpha
+        left, right = (
+            aligned((len(F), padded(q, np.float64)), np.float64) for F in (u, vt.T)
+        )
+        left[:, :q], right[:, :q] = u * gain, vt.T
+        side = self.entries.rows
+        moved = self.entries.with_values(np.zeros_like(side.val), side.weight)
+        curvature = moved.residual(left, right)[1]
+        # at the minimum of 1/2 t^2 |P(D)|^2 - t <gain, gain>
+        t = float(gain @ gain) / max(curvature, 1e-300)
+        before = self.objective
+        U, V = _wide(self.U, r, u), _wide(self.V, r, vt.T)
+        kept = self.U, self.s, self.V, self.E, self.rss, self.objective
+        s = np.concatenate([self.s, t * gain])
+        self.U, self.s, self.V = _frames(scaled(U, s), V, r + q)
+        self.measure()
+        if self.objective < before:
+            return True
+        self.U, self.s, self.V, self.E, self.rss, self.objective = kept
+        return False
+
+    def gap(self, norm: float) -> float:
+        """Primal less dual value, at the residuals scaled into the dual ball."""
+        side = self.entries.rows
+        y = self.E * min(1.0, self.alpha / norm) if norm > 0 else self.E
+        if side.weight is None:
+            half = 0.5 * float(y @ y)
+        else:
+            good = side.weight > 0
+            half = 0.5 * float(np.sum(y[good] ** 2 / side.weight[good]))
+        return self.objective - (float(y @ side.val) - half)
+
+
+def _newton_step(
+    state: _State, gU: np.ndarray, gV: np.ndarray, eta: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Truncated conjugate gradients on the Hessian of both factors.
+
+    Increments are ``A / sqrt(s)`` and ``B / sqrt(s)``: in A and B the fit has the
+    curvature of a sampled projection, about the density of the entries.
+    """
+    hessian = _Hessian(state)
+    scale = np.ones(state.U.shape[1])
+    inverse = np.maximum(state.s, _WEAK * state.s[0])
+    scale[: state.r] = 1 / (state.density + state.alpha / inverse)
+    m = len(gU)
+    x = np.zeros((m + len(gV), gU.shape[1]))
+    res = -np.concatenate([gU, gV])
+    z = res * scale
+    p, rz = z.copy(), float(np.vdot(res, z))
+    stop = eta**2 * rz
+    for _ in range(_INNER):
+        q = hessian(p)
+        pq = float(np.vdot(p, q))
+        if pq <= 1e-14 * float(np.vdot(p, p / scale)):
+            if not x.any():
+                x = p
+            break
+        a = rz / pq
+        x += a * p
+        res -= a * q
+        z = res * scale
+        rz, old = float(np.vdot(res, z)), rz
+        if rz <= stop:
+            break
+        p *= rz / old
+        p += z
+    return _own(x[:m]), _own(x[m:])
+
+
+class _Hessian:
+    """Products with the second derivative: two passes over the entries each way."""
+
+    def __init__(self, state: _State) -> None:
+        self.state, self.m = state, len(state.U)
+        self.E_cols = state.E[state.entries.perm]
+        self.inverse = np.zeros(state.U.shape[1])
+        floor = _WEAK * state.s[0]
+        self.inverse[: state.r] = 1 / np.maximum(state.s, floor)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        st = self.state
+        A, B = _own(x[: self.m]), _own(x[self.m :])
+        out = np.empty_like(x)
+        e, alpha = st.entries, st.alpha
+        EB = e.multiply(st.E, B, False)
+        EA = _spmm(e, self.E_cols, A)
+        out[: self.m] = self._fit(False, A, B) + (alpha * A - EB) * self.inverse
+        out[self.m :] = self._fit(True, A, B) + (alpha * B - EA) * self.inverse
+        st.run.work += 2
+        return out
+
+    def _fit(self, transposed: bool, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        """P(A V' + U B') V, or its transpose times U."""
+        st, width = self.state, A.shape[1]
+        fixed, own, U = (st.U, A, st.V) if transposed else (st.V, B, st.U)
+        moved = B if transposed else A
+        side = st.entries.side(transposed)
+        Y = aligned((side.n_rows, width), A.dtype, np.empty)
+        product_rows(
+            side.ptr, side.idx, side.val[:0], side.weight, _pair(fixed, own),
+            _pair(moved, U), None, Y, None, st.entries.chunks(transposed, 2 * width),
+            st.entries.n_threads,
+        )  # fmt: skip
+        return Y
+
+
+def _spmm(e: Entries, values_by_column: np.ndarray, A: np.ndarray) -> np.ndarray:
+    """E' A for values that are in column order already."""
+    flipped = replace(e, cols=replace(e.cols, val=values_by_column))
+    out: np.ndarray = flipped.multiply(None, A, True)
+    return out
+
+
+def _pair(F: np.ndarray, G: np.ndarray) -> np.ndarray:
+    out = aligned((len(F), F.shape[1] + G.shape[1]), F.dtype, np.empty)
+    out[:, : F.shape[1]], out[:, F.shape[1] :] = F, G
+    return out
+
+
+def _own(x: np.ndarray) -> np.ndarray:
+    out = aligned(x.shape, x.dtype, np.empty)
+    out[:] = x
+    return out
+
+
+def _first(F: np.ndarray, r: int) -> np.ndarray:
+    return _take(F, np.arange(r))
+
+
+def _take(F: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    out = aligned((len(F), padded(len(keep), np.float64)), np.float64)
+    out[:, : len(keep)] = F[:, keep]
+    return out
+
+
+def _wide(F: np.ndarray, r: int, more: np.ndarray) -> np.ndarray:
+    out = aligned((len(F), padded(r + more.shape[1], np.float64)), np.float64)
+    out[:, :r], out[:, r : r + more.shape[1]] = F[:, :r], more
+    return out
+
+
+def _frames(
+    L: np.ndarray, R: np.ndarray, r: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """L R' as U diag(s) V'."""
+    U, s, W = orthonormalise(L, r)
+    V, s, W = orthonormalise(scaled(rotate(R, W), s), r)
+    return rotate(U, W), s, V
+
+
+def _residual_matrix(state: _State) -> sparse.csr_array:
+    side = state.entries.rows
+    return sparse.csr_array((state.E, side.idx, side.ptr), state.entries.shape)
+
+
+def _leading(state: _State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Leading singular triplets of the residuals beyond the iterate's own frames."""
+    E, r = _residual_matrix(state), state.r
+    U, V = state.U[:, :r], state.V[:, :r]
+
+    def off(F: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return x - F @ (F.T @ x)
+
+    if min(E.shape) <= _PLAIN:
+        u, s, vt = np.linalg.svd(off(U, off(V, E.toarray().T).T))
+        return u[:, : len(s)], s, vt[: len(s)]
+    operator = LinearOperator(
+        E.shape,
+        matvec=lambda x: off(U, E @ off(V, x)),
+        rmatvec=lambda y: off(V, E.T @ off(U, y)),
+        dtype=np.float64,
+    )
+    v0 = state.run.rng.standard_normal(min(E.shape))
+    u, s, vt = svds(operator, k=_NEW, v0=v0, tol=1e-8)
+    order = np.argsort(-s)
+    return u[:, order], s[order], vt[order]
+
+
+def _norm(state: _State) -> float:
+    """Spectral norm of the residuals."""
+    E = _residual_matrix(state)
+    if min(E.shape) <= _PLAIN:
+        return float(np.linalg.norm(E.toarray(), 2))
+    v0 = state.run.rng.standard_normal(min(E.shape))
+    s = svds(E, k=1, v0=v0, tol=1e-9, return_singular_vectors=False)
+    return float(s[0])

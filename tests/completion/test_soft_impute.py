@@ -1,0 +1,109 @@
+"""The nuclear-norm problem: conditions of optimality, gap, and cvxpy's objective."""
+
+import cvxpy as cp
+import numpy as np
+import pytest
+
+from sparseopt._core._monitor import Monitor
+from sparseopt._core._status import Status
+from sparseopt.completion._half_step import scaled
+from sparseopt.completion._init import spectral
+from sparseopt.completion._orders import from_triplets
+from sparseopt.completion._run import Factors, Run
+from sparseopt.completion._soft_impute import solve_soft_impute
+
+
+def make_run(m, n, alpha, *, k=None, seed=0, real=np.float64, weighted=False, tol=1e-6):
+    """A noisy matrix of rank 4; alpha as a part of the one whose solution is zero."""
+    rng = np.random.default_rng(seed)
+    M = rng.standard_normal((m, 4)) @ rng.standard_normal((4, n))
+    M += 0.3 * rng.standard_normal((m, n))
+    seen = rng.random((m, n)) < 0.5
+    rows, cols = np.nonzero(seen)
+    w = (rng.random(len(rows)) + 0.5).astype(real) if weighted else None
+    x = M[rows, cols].astype(real)
+    entries = from_triplets(rows, cols, x, (m, n), weight=w)
+    k = min(m, n) if k is None else k
+    X, W = np.zeros((m, n)), np.zeros((m, n))
+    X[rows, cols], W[rows, cols] = x, 1.0 if w is None else w
+    alpha *= np.linalg.norm(W * X, 2)
+    start = Factors(*spectral(entries, k, rng))
+    monitor = Monitor("test", max_iter=500, fields=("ridge",))
+    return Run(entries, k, alpha, tol, 1e-7, rng, monitor, start), X, W
+
+
+def solution(run):
+    f = run.factors
+    return scaled(f.U, f.s) @ f.V.T
+
+
+def assert_optimal(run, X, W, tol):
+    Z, f, alpha = solution(run), run.factors, run.alpha
+    E = W * (X - Z)
+    U, V = f.U[:, : f.k], f.V[:, : f.k]
+    assert np.linalg.norm(E, 2) <= alpha * (1 + tol)
+    np.testing.assert_allclose(U.T @ E @ V, alpha * np.eye(f.k), atol=10 * tol * alpha)
+    nuclear = np.linalg.norm(Z, "nuc")
+    objective = 0.5 * np.sum(W * (X - Z) ** 2) + alpha * nuclear
+    assert run.objective == pytest.approx(objective, rel=1e-9)
+    Y = E * min(1, alpha / np.linalg.norm(E, 2))
+    dual = np.sum(Y * X) - 0.5 * np.sum(Y[W > 0] ** 2 / W[W > 0])
+    assert run.gap == pytest.approx(objective - dual, abs=1e-9 * objective)
+    assert 0 <= run.gap + 1e-12 * objective
+    assert run.gap <= 10 * tol * objective
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("alpha", [0.05, 0.2, 0.6])
+def test_against_cvxpy(alpha, weighted):
+    run, X, W = make_run(30, 20, alpha, weighted=weighted)
+    assert solve_soft_impute(run) is Status.CONVERGED
+    assert_optimal(run, X, W, 1e-6)
+    Z = cp.Variable(X.shape)
+    loss = 0.5 * cp.sum_squares(cp.multiply(np.sqrt(W), X - Z))
+    problem = cp.Problem(cp.Minimize(loss + run.alpha * cp.normNuc(Z)))
+    problem.solve(solver=cp.SCS, eps=1e-7, max_iters=20000)
+    # SCS stops at some 1e-6
+    assert run.objective == pytest.approx(problem.value, rel=1e-5)
+    np.testing.assert_allclose(solution(run), Z.value, atol=1e-2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("alpha", [0.1, 0.3])
+def test_conditions_where_norms_come_from_lanczos(alpha, seed):
+    run, X, W = make_run(320, 260, alpha, k=40, seed=seed)
+    assert solve_soft_impute(run) is Status.CONVERGED
+    assert_optimal(run, X, W, 1e-6)
+
+
+def test_rank_grows_from_a_start_that_is_too_small():
+    run, X, W = make_run(60, 50, 0.1)
+    f = run.factors
+    run.factors = Factors(f.U[:, :8] * 1, f.s[:1], f.V[:, :8] * 1)
+    run.factors.U[:, 1:] = 0
+    run.factors.V[:, 1:] = 0
+    assert solve_soft_impute(run) is Status.CONVERGED
+    assert run.factors.k > 1
+    assert_optimal(run, X, W, 1e-6)
+
+
+def test_a_rank_too_small_is_said():
+    run, _, _ = make_run(60, 50, 0.05, k=2)
+    assert solve_soft_impute(run) is Status.STALLED
+    assert run.factors.k == 2
+    assert run.gap > 0
+
+
+def test_nothing_is_left_above_the_largest_penalty():
+    run, _, _ = make_run(30, 20, 1.01)
+    assert solve_soft_impute(run) is Status.CONVERGED
+    assert np.linalg.norm(solution(run)) <= 1e-6
+
+
+def test_single_precision_in_and_out():
+    run, X, W = make_run(60, 50, 0.2, real=np.float32)
+    assert solve_soft_impute(run) is Status.CONVERGED
+    assert run.factors.U.dtype == np.float32
+    assert run.entries.dtype == np.float32
+    E = W * (X - solution(run))
+    assert np.linalg.norm(E, 2) <= run.alpha * (1 + 1e-5)
