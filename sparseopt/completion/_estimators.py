@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from sparseopt._core._params import (
     COMMON,
@@ -19,16 +17,11 @@ from sparseopt._core._params import (
 from sparseopt._core._random import as_generator
 from sparseopt._core._threads import effective_n_threads
 from sparseopt.completion._api import complete
-from sparseopt.completion._input import as_entries, as_pairs
-from sparseopt.completion._kernels import aligned
-from sparseopt.completion._partial import fold_in_rows, merge, only, update
-from sparseopt.completion._problem import Entries, padded
-from sparseopt.completion._recommend import top_columns
+from sparseopt.completion._estimators_base import FactorModel
+from sparseopt.completion._input import as_entries
+from sparseopt.completion._partial import merge, update
 from sparseopt.completion._result import CompletionResult
-from sparseopt.completion._run import Factors
 
-# Predicted pairs whose factor rows are held at once.
-_BLOCK = 1 << 16
 _CONSTRAINTS: dict[str, Any] = {
     **COMMON,
     "n_components": [Interval(1, None, integer=True), Options("auto")],
@@ -39,7 +32,7 @@ _CONSTRAINTS: dict[str, Any] = {
 }
 
 
-class MatrixFactorizer(TransformerMixin, BaseEstimator):
+class MatrixFactorizer(FactorModel):
     """Low-rank factors and biases of a sparse matrix of ratings.
 
     Every stored number is an observation, zeros too; what is not stored is unknown.
@@ -120,7 +113,6 @@ random_state, callback, verbose
     """
 
     result_: CompletionResult
-    _entries: Entries
 
     def __init__(
         self,
@@ -224,108 +216,6 @@ random_state, callback, verbose
         self.n_features_in_ = len(self.col_factors_)
         return self
 
-    def predict(self, rows: Any, cols: Any = None) -> np.ndarray:
-        """Ratings of pairs of a row and a column.
-
-        Parameters
-        ----------
-        rows : array-like of int of shape (n_pairs,) or (n_pairs, 2)
-            Rows, or pairs where `cols` is not given.
-        cols : array-like of int of shape (n_pairs,), optional
-            Columns.
-
-        Returns
-        -------
-        ndarray of shape (n_pairs,)
-            Predictions.
-        """
-        check_is_fitted(self)
-        rows, cols = as_pairs(rows, cols)
-        m, n = len(self.row_factors_), len(self.col_factors_)
-        known_rows, known_cols = rows < m, cols < n
-        known = known_rows & known_cols
-        if self.cold_start == "raise" and not known.all():
-            first = int(np.argmin(known))
-            raise IndexError(
-                f"The pair ({rows[first]}, {cols[first]}) is not in the fitted matrix "
-                f"of shape ({m}, {n}); cold_start='bias' predicts what is known of it."
-            )
-        dtype = self.row_factors_.dtype
-        out = np.full(len(rows), self.intercept_, dtype)
-        out[known_rows] += self.row_bias_[rows[known_rows]]
-        out[known_cols] += self.col_bias_[cols[known_cols]]
-        both = np.flatnonzero(known)
-        for start in range(0, len(both), _BLOCK):
-            e = both[start : start + _BLOCK]
-            pair = self.row_factors_[rows[e]], self.col_factors_[cols[e]]
-            out[e] += np.einsum("el,el->e", *pair)
-        return out
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Factors of new rows, the columns' factor being held.
-
-        Parameters
-        ----------
-        X : sparse matrix or array-like of shape (m_new, n)
-            Ratings of new rows.
-
-        Returns
-        -------
-        ndarray of shape (m_new, n_components)
-            Factors; those of a row without ratings are zero.
-        """
-        return self._fold_in(self._new_rows(X))[0]
-
-    def recommend(
-        self, row: Any, n: int = 10, *, exclude_seen: bool = True
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Columns with the best predictions.
-
-        Parameters
-        ----------
-        row : int, array-like of int, or sparse matrix of shape (m_new, n_columns)
-            Fitted rows, or ratings of new ones.
-        n : int, default=10
-            How many columns.
-        exclude_seen : bool, default=True
-            Whether columns that the row has rated are left out.
-
-        Returns
-        -------
-        indices : ndarray of shape (n,) or (n_rows, n)
-            Columns, best first; -1 where fewer are left.
-        scores : ndarray of shape (n,) or (n_rows, n)
-            Their predictions, minus infinity beside -1.
-        """
-        check_is_fitted(self)
-        check_params(
-            type(self),
-            {"n": [Interval(1, None, integer=True)], "exclude_seen": [Boolean]},
-            {"n": n, "exclude_seen": exclude_seen},
-        )
-        seen = None
-        if sparse.issparse(row):
-            entries = self._new_rows(row)
-            left, bias = self._fold_in(entries)
-            seen = entries.rows.ptr, entries.rows.idx
-        else:
-            rows = self._known_rows(row)
-            left, bias = self.row_factors_[rows], self.row_bias_[rows]
-            part = only(self._entries, False, rows).rows
-            seen = part.ptr, part.idx
-        ids, scores = top_columns(
-            left,
-            self.col_factors_,
-            min(n, len(self.col_factors_)),
-            seen=seen if exclude_seen else None,
-            row_offset=bias + left.dtype.type(self.intercept_),
-            col_offset=self.col_bias_,
-            n_threads=effective_n_threads(self.n_threads),
-        )
-        if np.ndim(row) == 0 and not sparse.issparse(row):
-            return ids[0], scores[0]
-        return ids, scores
-
     def partial_fit(
         self, X: Any, y: Any = None, *, n_sweeps: int = 1, forget: float = 1.0
     ) -> Self:
@@ -385,30 +275,6 @@ random_state, callback, verbose
         self.n_features_in_ = len(self.col_factors_)
         return self
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Minus the root mean square error at the stored entries.
-
-        Parameters
-        ----------
-        X : sparse matrix or array-like of shape (m, n)
-            Ratings of the fitted rows and columns.
-        y : ignored
-
-        Returns
-        -------
-        float
-            Not positive; 0 is perfect.
-        """
-        entries = self._new_rows(X)
-        if entries.shape[0] > len(self.row_factors_):
-            raise ValueError(
-                f"X has {entries.shape[0]} rows, but MatrixFactorizer was fitted with "
-                f"{len(self.row_factors_)}."
-            )
-        rows = np.repeat(np.arange(entries.shape[0]), np.diff(entries.rows.ptr))
-        error = self.predict(rows, entries.rows.idx) - entries.rows.val
-        return -float(np.sqrt(np.mean(np.square(error, dtype=np.float64))))
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -455,68 +321,3 @@ random_state, callback, verbose
         self._set(r.U * root, r.V * root, r.row_bias, r.col_bias)
         self.intercept_ = r.intercept
         self.n_iter_, self.residual_ = r.n_iter, r.residual
-
-    def _set(self, L: np.ndarray, R: np.ndarray, row_bias: Any, col_bias: Any) -> None:
-        self.row_factors_, self.col_factors_ = map(np.ascontiguousarray, (L, R))
-        self.row_bias_, self.col_bias_ = (
-            np.zeros(len(F), F.dtype) if bias is None else bias
-            for bias, F in ((row_bias, L), (col_bias, R))
-        )
-
-    def _known_rows(self, row: Any) -> np.ndarray:
-        rows = np.atleast_1d(np.asarray(row))
-        if rows.dtype.kind not in "iu" or rows.ndim != 1:
-            raise TypeError(
-                "The 'row' parameter must be an int, ints, or a sparse matrix of "
-                f"ratings. Got {row!r}."
-            )
-        m = len(self.row_factors_)
-        bad = np.flatnonzero((rows < 0) | (rows >= m))
-        if len(bad):
-            raise IndexError(
-                f"The 'row' parameter must hold indices in [0, {m}). "
-                f"Got {rows[bad[0]]}."
-            )
-        return rows.astype(np.int64)
-
-    def _new_rows(self, X: Any) -> Entries:
-        check_is_fitted(self)
-        X = validate_data(
-            self,
-            X,
-            reset=False,
-            accept_sparse=("csr", "csc", "coo"),
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-        )
-        return as_entries(X, dtype=self.row_factors_.dtype)
-
-    def _factors(self) -> Factors:
-        """Factors as the ratings model has them: products without a diagonal."""
-        width = padded(self.row_factors_.shape[1], self.row_factors_.dtype)
-        k = self.row_factors_.shape[1]
-        padded_factors = []
-        for F in (self.row_factors_, self.col_factors_):
-            P = aligned((len(F), width), F.dtype)
-            P[:, :k] = F
-            padded_factors.append(P)
-        biases = (
-            self.row_bias_ if self.biases in ("row", "both") else None,
-            self.col_bias_ if self.biases in ("col", "both") else None,
-        )
-        L, R = padded_factors
-        return Factors(L, np.ones(k), R, *biases, self.intercept_)
-
-    def _options(self) -> dict[str, Any]:
-        return {
-            "biases": self.biases,
-            "reg": self.reg,
-            "bias_reg": self.bias_reg,
-            "nonnegative": self.nonnegative,
-        }
-
-    def _fold_in(self, entries: Entries) -> tuple[np.ndarray, np.ndarray]:
-        """Factors and biases of new rows."""
-        factors, options = self._factors(), self._options()
-        L, bias = fold_in_rows(entries, factors, self.alpha, options)
-        return L, np.zeros(len(L), L.dtype) if bias is None else bias
