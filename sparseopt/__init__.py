@@ -3,6 +3,7 @@
 Each family is a package of its own, loaded when it is first used:
 
 ==========================  ============================================================
+``sparseopt.completion``    low-rank matrices from some of their entries
 ``sparseopt.ot``            entropic optimal transport by sparse Newton methods
 ``sparseopt.prox``          proximal operators, projections and penalties
 ``sparseopt.linear_model``  sparse linear models with duality gaps and bounds
@@ -27,13 +28,22 @@ except ModuleNotFoundError as error:
     ) from None
 
 if TYPE_CHECKING:
-    from sparseopt import datasets, exceptions, linear_model, ot, prox, testing
+    from sparseopt import (
+        completion,
+        datasets,
+        exceptions,
+        linear_model,
+        ot,
+        prox,
+        testing,
+    )
     from sparseopt._core._result import Status
     from sparseopt._show_versions import show_versions
 
 __all__ = [
     "Status",
     "__version__",
+    "completion",
     "datasets",
     "exceptions",
     "linear_model",

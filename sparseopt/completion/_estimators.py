@@ -22,9 +22,10 @@ from sparseopt.completion._input import as_entries
 from sparseopt.completion._partial import merge, update
 from sparseopt.completion._result import CompletionResult
 
+_RANK = 10
 _CONSTRAINTS: dict[str, Any] = {
     **COMMON,
-    "n_components": [Interval(1, None, integer=True), Options("auto")],
+    "n_components": [Interval(1, None, integer=True), Options("auto"), None],
     "alpha": [Interval(0, None)],
     "bias_reg": [Interval(0, None), None],
     "cold_start": [Options("bias", "raise")],
@@ -39,8 +40,8 @@ class MatrixFactorizer(FactorModel):
 
     Parameters
     ----------
-    n_components : int or "auto", default=10
-        Rank.
+    n_components : int, "auto" or None, default=None
+        Rank; None is 10, or less where the matrix is smaller, "auto" an estimate.
     alpha : float, default=0.05
         Ridge of the factors; with ``reg="count"`` for each entry of a row or column.
     biases : {"row", "col", "both"} or None, default="both"
@@ -116,7 +117,7 @@ random_state, callback, verbose
 
     def __init__(
         self,
-        n_components: int | str = 10,
+        n_components: int | str | None = None,
         *,
         alpha: float = 0.05,
         biases: str | None = "both",
@@ -293,9 +294,12 @@ random_state, callback, verbose
             duplicates=duplicates,
             n_threads=effective_n_threads(self.n_threads),
         )
+        k = self.n_components
+        if k is None:
+            k = min(_RANK, *self._entries.shape)
         self.result_ = complete(
             self._entries,
-            self.n_components,
+            k,
             alpha=self.alpha,
             reg=self.reg,
             bias_reg=self.bias_reg,
