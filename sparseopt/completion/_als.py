@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparseopt._core._status import Status
-from sparseopt.completion._run import Run, Stop
+from sparseopt.completion._run import Factors, Run, Stop
 from sparseopt.completion._sweeps import Sweeps
 
 # First ridge: half of what would remove the leading direction. Last: this part of it.
@@ -94,9 +94,16 @@ def oversampling(run: Run) -> float:
 
 
 class Driver:
-    """Sweeps of a run, counted and shown, until one of its stopping rules holds."""
+    """Sweeps of a run, counted and shown, until one of its stopping rules holds.
 
-    def __init__(self, run: Run) -> None:
+    Parameters
+    ----------
+    run : Run
+    factors : Factors, optional
+        Where to start, perhaps of larger rank; those of the run if not given.
+    """
+
+    def __init__(self, run: Run, factors: Factors | None = None) -> None:
         self.run = run
         self.steps = cg_steps(run)
         entries = run.entries
@@ -104,7 +111,8 @@ class Driver:
         self.single = mixed and entries.dtype == np.float64
         if self.single:
             entries = entries.astype(np.float32)
-        self.sweeps = Sweeps(entries, run.factors.astype(entries.dtype), run.alpha)
+        start = (factors or run.factors).astype(entries.dtype)
+        self.sweeps = Sweeps(entries, start, run.alpha)
         self.ratios: list[float] = []
         self.objectives: list[float] = []
 
@@ -112,12 +120,12 @@ class Driver:
         """One sweep; a status when the run is over."""
         run, sweeps = self.run, self.sweeps
         before, work = math.sqrt(min(sweeps.rss, run.norm**2)), sweeps.half.work
-        final = run.alpha == 0 or lam <= run.alpha
+        final = (run.alpha == 0 or lam <= run.alpha) and sweeps.k == run.k
         target = (run.tol * run.norm) ** 2 if final else 0.0
         sweeps.sweep(lam, self.steps, target)
         if sweeps.rss <= target and not self.single:
             sweeps.measure()  # what is reported has been seen
-        run.work += (sweeps.half.work - work) / 2
+        run.work += (sweeps.half.work - work) / 2 * sweeps.k / run.k
         if not math.isfinite(sweeps.rss):
             raise Stop(Status.NUMERICAL_FAILURE)
         self.ratios.append(math.sqrt(sweeps.rss) / before if before > 0 else 0.0)
@@ -159,11 +167,22 @@ class Driver:
         self.sweeps.factors, self.sweeps.rss = self.run.factors, rss
         self.forget()
 
+    def narrow(self) -> None:
+        """Leave the directions that are more than the run's rank."""
+        s, k = self.sweeps, self.run.k
+        if s.k > k:
+            self.sweeps = Sweeps(s.entries, s.factors.cut(k), self.run.alpha)
+            self.sweeps.measure()
+
     def _show(self, lam: float, done: bool) -> None:
         s = self.sweeps
         try:
-            self.run.update(s.factors, s.rss, s.objective, ridge=lam)
+            self.run.update(s.factors.cut(self.run.k), s.rss, s.objective, ridge=lam)
         except Stop:
+            if s.k > self.run.k:  # what is left has another residual
+                self.narrow()
+                self.run.residual = math.sqrt(self.sweeps.rss) / self.run.norm
+                self.run.objective = self.sweeps.objective
             if not done:
                 raise
 

@@ -11,9 +11,10 @@ from sparseopt.completion._als import SLOW, Driver, homotopy, noise_norm, oversa
 from sparseopt.completion._frames import orthonormalise
 from sparseopt.completion._gn import GaussNewton
 from sparseopt.completion._half_step import scaled
+from sparseopt.completion._init import spectral
 from sparseopt.completion._kernels import aligned
 from sparseopt.completion._problem import padded
-from sparseopt.completion._run import Run
+from sparseopt.completion._run import Factors, Run
 from sparseopt.completion._sweeps import Sweeps
 
 # Factor of the ridge in a sweep: with few entries for each degree of freedom, with
@@ -21,6 +22,9 @@ from sparseopt.completion._sweeps import Sweeps
 _CAREFUL, _STEADY, _EAGER = 0.95, 0.8, 0.5
 # Few entries: for each degree of freedom, or in a row for each log(rows).
 _FEW, _FEW_IN_ROW = 2.0, 5.0
+# Directions more than the rank at the last start, until the ridge is this part of its
+# first.
+_EXTRA, _NARROW = 5, 0.01
 # Residuals whose norm is so many times that of noise have structure left in them.
 _STRUCTURE = 1.4
 # A local minimum leaves less than this of the values; what leaves more is not low-rank.
@@ -33,14 +37,14 @@ def solve_auto(run: Run) -> Status:
     """Homotopy as fast as the data allows, then sweeps or Gauss-Newton steps.
 
     Sweeps whose ridge follows the residual solve what has entries enough. When they
-    stall, the start is taken up again with a ridge that falls slowly; and once more
-    where the minimum found is small and its residuals have structure. The best of these
-    is the answer.
+    stall, the start is taken up again with a ridge that falls slowly; and once more,
+    with additional directions, where the minimum found is small and its residuals have
+    structure. The best of these is the answer.
     """
     start, best = run.factors, None
-    for n, gamma in enumerate(_ladder(run)):
+    for n, (gamma, extra) in enumerate(_ladder(run)):
         run.factors, run.n_restarts = start, n
-        status = _eager(run) if gamma == _EAGER else _patient(run, gamma)
+        status = _eager(run) if gamma == _EAGER else _patient(run, gamma, extra)
         if status is not None:
             return status
         if best is None or run.objective < best[0]:
@@ -51,18 +55,18 @@ def solve_auto(run: Run) -> Status:
     return _settle(Driver(run))
 
 
-def _ladder(run: Run) -> tuple[float, ...]:
-    """Factors of the ridge for one start after the other."""
+def _ladder(run: Run) -> tuple[tuple[float, int], ...]:
+    """Factor of the ridge and additional directions, for one start after the other."""
     gamma = run.options.get("homotopy", "auto")
     if gamma != "auto":
         gamma = float(gamma)
-        return (gamma, math.sqrt(gamma)) if gamma else (0.0,)
+        return ((gamma, 0), (math.sqrt(gamma), _EXTRA)) if gamma else ((0.0, 0),)
+    last = (_CAREFUL, _EXTRA)
     if oversampling(run) < _FEW:
-        return (_CAREFUL, math.sqrt(_CAREFUL))
+        return ((_CAREFUL, 0), last)
     size = max(run.entries.shape)
-    if run.entries.n_entries < _FEW_IN_ROW * size * math.log(size + 1):
-        return (_EAGER, _CAREFUL, math.sqrt(_CAREFUL))
-    return (_EAGER, _STEADY, _CAREFUL)
+    scarce = run.entries.n_entries < _FEW_IN_ROW * size * math.log(size + 1)
+    return ((_EAGER, 0), (_CAREFUL if scarce else _STEADY, 0), last)
 
 
 def _eager(run: Run) -> Status | None:
@@ -85,21 +89,31 @@ def _eager(run: Run) -> Status | None:
     return _end(driver)
 
 
-def _patient(run: Run, gamma: float) -> Status | None:
-    """Sweeps with a slow ridge to the end of the path; None at a local minimum."""
-    driver = Driver(run)
+def _patient(run: Run, gamma: float, extra: int) -> Status | None:
+    """Sweeps with a slow ridge to the end of the path; None at a local minimum.
+
+    With additional directions on the first part of the path the iterate finds its way
+    around minima of the rank sought.
+    """
+    k = min(run.k + extra, *run.entries.shape)
+    wide = Factors(*spectral(run.entries, k, run.rng)) if k > run.k else None
+    driver = Driver(run, wide)
     path = homotopy(driver.sweeps, gamma)
+    first = path.lam
     while not path.over():
         status = driver.step(path.lam)
         if status is not None:
             return status
         path.advance(driver.sweeps, 1.0)
+        if path.lam < _NARROW * first:
+            driver.narrow()
     return _end(driver)
 
 
 def _end(driver: Driver) -> Status | None:
     """What is left after the homotopy: sweeps, and Gauss-Newton where they creep."""
     run = driver.run
+    driver.narrow()
     driver.forget()
     tried = False
     while True:

@@ -45,6 +45,14 @@ class Factors:
     def k(self) -> int:
         return len(self.s)
 
+    def cut(self, k: int) -> Factors:
+        """The leading k directions."""
+        if self.k <= k:
+            return self
+        dtype = self.V.dtype
+        U, V = _repad(self.U, k, dtype), _repad(self.V, k, dtype)
+        return replace(self, U=U, s=self.s[:k].copy(), V=V)
+
     def astype(self, dtype: Any) -> Factors:
         """The same in another type, rows padded for it."""
         if self.V.dtype == dtype:

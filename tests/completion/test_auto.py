@@ -1,6 +1,7 @@
 """The policy: recovery on small grids, noise at its oracle rate, and what it costs."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,10 +151,9 @@ def test_limits_leave_a_complete_iterate() -> None:
 def test_same_seed_same_bits_for_any_number_of_threads() -> None:
     results = []
     for threads in (1, 2):
-        e, _ = problem(300, 260, 4, 2.5, kappa=100)
-        object.__setattr__(e, "n_threads", threads)
-        run = start(e, 4)
-        assert solve(solve_auto, run) == "converged"
+        e, _ = problem(120, 100, 4, 4.0, kappa=10, noise=1e-3)
+        run = start(replace(e, n_threads=threads), 4, max_iter=20)
+        assert solve(solve_auto, run) in ("converged", "max_iter")
         results.append(dense(run.factors))
     assert np.array_equal(*results)
 
