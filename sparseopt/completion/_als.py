@@ -112,7 +112,8 @@ class Driver:
         if self.single:
             entries = entries.astype(np.float32)
         start = (factors or run.factors).astype(entries.dtype)
-        self.sweeps = Sweeps(entries, start, run.alpha)
+        self.exact = run.options.get("solver") == "als-exact"
+        self.sweeps = Sweeps(entries, start, run.alpha, self.exact)
         self.ratios: list[float] = []
         self.objectives: list[float] = []
 
@@ -159,7 +160,7 @@ class Driver:
         if self.single:
             self.single = False
             rss, f = self.sweeps.rss, self.run.factors
-            self.sweeps = Sweeps(self.run.entries, f, self.run.alpha)
+            self.sweeps = Sweeps(self.run.entries, f, self.run.alpha, self.exact)
             self.sweeps.rss = rss
 
     def resume(self, rss: float) -> None:
@@ -171,7 +172,9 @@ class Driver:
         """Leave the directions that are more than the run's rank."""
         s, k = self.sweeps, self.run.k
         if s.k > k:
-            self.sweeps = Sweeps(s.entries, s.factors.cut(k), self.run.alpha)
+            self.sweeps = Sweeps(
+                s.entries, s.factors.cut(k), self.run.alpha, self.exact
+            )
             self.sweeps.measure()
 
     def _show(self, lam: float, done: bool) -> None:

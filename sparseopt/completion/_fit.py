@@ -163,8 +163,10 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
     counts = [np.diff(side.ptr) for side in (run.entries.rows, run.entries.cols)]
     few = [np.flatnonzero(count < f.k) for count in counts]
     history = run.monitor.history()
-    history["objective"] *= unit**2
-    history["ridge"] *= unit
+    square = unit * unit  # infinite where no float holds the objective
+    with np.errstate(over="ignore", invalid="ignore"):
+        history["objective"] *= square
+        history["ridge"] *= unit
     return CompletionResult(
         U=U,
         s=s,
@@ -182,9 +184,9 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
         status=status,
         message=f"{status.advice} {run.note}" if run.note else "",
         n_iter=run.n_iter,
-        objective=run.objective * unit**2,
+        objective=run.objective * square,
         residual=residual,
-        gap=run.gap * unit**2 if math.isfinite(run.gap) else None,
+        gap=run.gap * square if math.isfinite(run.gap) else None,
         history=history,
         elapsed=run.monitor.elapsed,
     )

@@ -32,6 +32,8 @@ class Sweeps:
     factors : Factors
         Where to start, in the type of the entries.
     alpha : float
+    exact : bool
+        Whether rows are solved for by Cholesky in place of a few CG steps.
 
     Attributes
     ----------
@@ -42,7 +44,10 @@ class Sweeps:
         ``rss / 2 + alpha * sum(s)``.
     """
 
-    def __init__(self, entries: Entries, factors: Factors, alpha: float) -> None:
+    def __init__(
+        self, entries: Entries, factors: Factors, alpha: float, exact: bool = False
+    ) -> None:
+        self.exact = exact
         self.entries = entries
         self.half = HalfSteps(entries, factors.k)
         self.k = factors.k
@@ -88,7 +93,10 @@ class Sweeps:
         fixed, moved = (f.U, f.V) if transposed else (f.V, f.U)
         unknown = scaled(moved, f.s)
         ridge = self.ridge(lam)
-        rss = self.half.cg(transposed, fixed, unknown, ridge, steps=steps)
+        if self.exact:
+            rss = self.half.exact(transposed, fixed, unknown, ridge)
+        else:
+            rss = self.half.cg(transposed, fixed, unknown, ridge, steps=steps)
         rss -= self.half.drop(transposed)
         if ridge.any():
             now = np.einsum("ij,ij->j", unknown, unknown, dtype=np.float64)

@@ -143,7 +143,7 @@ def test_bad_input(X, error, text):
 
 
 def test_triplets_out_of_a_given_shape():
-    with pytest.raises(ValueError, match="'cols'.*3"):
+    with pytest.raises(ValueError, match=r"'cols'.*3"):
         complete((ROWS, COLS, VALUES), 1, shape=(3, 3))
     with pytest.raises(ValueError, match="for triplets"):
         complete(dense(), 1, shape=(3, 4))
