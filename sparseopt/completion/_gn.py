@@ -18,7 +18,7 @@ from sparseopt.completion._tangent import Tangent
 
 _INNER = 400
 # CG stops at a part of the first gradient: the relative error, within these bounds.
-_ETA = (1e-3, 1e-1)
+_ETA = (1e-4, 1e-1)
 _SHORTEST = 1e-4
 # A first step that after so many products foretells less than this of the sum of
 # squares is of no use: what is left is noise, or another minimum.
@@ -26,7 +26,7 @@ _TRIAL, _HOPE = 8, 0.05
 # A step that leaves more than this of the objective has failed; so many end the steps.
 _POOR, _PATIENCE = 0.8, 3
 # Steps after the residual is below its bound, for the error at the other entries.
-_MORE = 3
+_MORE = 6
 
 
 class GaussNewton:
