@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from sparseopt._core._status import Status
+from sparseopt.completion._auto import solve_auto
 from sparseopt.completion._frames import orthonormalise, rotate
 from sparseopt.completion._half_step import HalfSteps, scaled
 from sparseopt.completion._init import spectral
@@ -31,7 +32,7 @@ _LEVEL, _PATIENCE = 0.02, 20  # delta "mad" has settled; rounds of marking
 _ENOUGH = 0.02
 
 
-def solve_robust(run: Run, inner: Solver | None = None) -> Status:
+def solve_robust(run: Run, inner: Solver = solve_auto) -> Status:
     """Low rank plus a few gross errors.
 
     Huber's loss is a minimum over an error of each entry,
@@ -46,31 +47,31 @@ def solve_robust(run: Run, inner: Solver | None = None) -> Status:
     Parameters
     ----------
     run : Run
-        Options "delta" (number or "mad"), "debias", "init", "cg_steps".
-    inner : callable, optional
-        Fits the entries that are no outliers from the factors of its run; plain sweeps
-        if not given.
+        Options "delta" (number or "mad"), "debias", "homotopy", "cg_steps".
+    inner : callable
+        Fits the entries that are no outliers from the factors of its run.
     """
     run.solver = "huber"
     values = run.entries.rows.val
-    if run.options.get("init", "spectral") == "spectral":
+    fresh = run.options.get("homotopy", "auto") == "auto"
+    if fresh:  # not a start that the caller chose
         limit = _CLIP * _MAD * _median(values)
         if limit > 0:
             clipped = run.entries.with_values(np.clip(values, -limit, limit))
             run.factors = Factors(*spectral(clipped, run.k, run.rng))
-    loss = _Huber(run)
+    loss = _Huber(run, fresh)
     status = loss.fit()
     r = _residual(run, run.entries)
     if not run.options.get("debias", True):
         run.outliers = np.abs(r) > loss.delta
         return status
-    return _debias(run, r, inner or _sweeps)
+    return _debias(run, r, inner)
 
 
 class _Huber:
     """Sweeps on values that are freed of their errors before each half-step."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, fresh: bool) -> None:
         self.run = run
         self.half = HalfSteps(run.entries, run.k)
         self.factors = run.factors
@@ -80,7 +81,7 @@ class _Huber:
         self.delta = math.inf if self.follows else float(delta)
         density = max(run.entries.n_entries, 1) / math.prod(run.entries.shape)
         first = _START * density * float(run.factors.s[0])
-        self.lam = first if self.follows else 0.0
+        self.lam = first if self.follows and fresh else 0.0
         steps = run.options.get("cg_steps", "auto")
         self.steps = 2 if steps == "auto" else int(steps)
 
@@ -213,10 +214,10 @@ def _median(r: np.ndarray) -> float:
     return float(np.median(np.abs(r[::step]))) if len(r) else 0.0
 
 
-def _sweeps(run: Run, limit: int | None = None) -> Status:
-    """Plain alternating sweeps from the factors of the run."""
-    half, f, history = HalfSteps(run.entries, run.k), run.factors, [math.inf] * 3
-    while limit is None or len(history) < limit + 3:
+def _sweeps(run: Run, n: int) -> None:
+    """A few plain sweeps from the factors of the run."""
+    half, f = HalfSteps(run.entries, run.k), run.factors
+    for _ in range(n):
         for transposed in (False, True):
             fixed, moved = (f.U, f.V) if transposed else (f.V, f.U)
             unknown = scaled(moved, f.s)
@@ -224,11 +225,4 @@ def _sweeps(run: Run, limit: int | None = None) -> Status:
             half.cg(transposed, fixed, unknown, d, steps=2)
             f = _refactor(unknown, fixed, run.k, transposed)
         rss = run.entries.residual(scaled(f.U, f.s), f.V)[1]
-        objective = 0.5 * rss + run.alpha * float(f.s.sum())
-        run.update(f, rss, objective, ridge=run.alpha)
-        if run.residual <= run.tol:
-            return Status.CONVERGED
-        if history[-3] - objective <= run.tol_obj * objective:
-            return Status.CONVERGED
-        history.append(objective)
-    return Status.CONVERGED
+        run.update(f, rss, 0.5 * rss + run.alpha * float(f.s.sum()), ridge=run.alpha)

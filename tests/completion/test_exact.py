@@ -131,6 +131,18 @@ def test_rows_longer_than_a_block():
 
 @pytest.mark.parametrize("real", [np.float32, np.float64])
 @pytest.mark.parametrize("weighted", [False, True])
+def test_cg_of_rows_longer_than_what_is_kept(real, weighted):
+    k = 5  # tiles of 384 KB: 6144 entries
+    entries, half, V, U = problem(3, 14000, k, real, weighted)
+    ridge, other = np.full(k, 0.5), U.copy()
+    half.cg(False, V, U, ridge, steps=40)
+    half.exact(False, V, other, ridge)
+    assert np.diff(entries.rows.ptr).max() > 6144
+    np.testing.assert_allclose(U, other, rtol=RTOL[real], atol=RTOL[real])
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("damped", [False, True])
 def test_nonnegative_rows(real, weighted, damped):
     k = 6

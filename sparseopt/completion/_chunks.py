@@ -1,0 +1,270 @@
+"""Entries that stay on disk: chunks of rows sorted into memory-mapped files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from sparseopt._core._monitor import State
+from sparseopt._core._params import describe
+from sparseopt.completion._input import as_entries
+from sparseopt.completion._orders import from_csr
+from sparseopt.completion._problem import Entries, Side
+
+_FILES = (
+    "row_ptr", "row_idx", "row_val", "col_ptr", "col_idx", "col_val", "perm", "shape",
+)  # fmt: skip
+
+
+def entries_from_chunks(
+    chunks: Any,
+    directory: str | os.PathLike[str],
+    *,
+    shape: tuple[int, int] | None = None,
+    dtype: Any = None,
+    n_threads: int = 1,
+) -> Entries:
+    """Sort chunks of entries into files once, and map these into memory.
+
+    Two passes over the chunks: one counts, one writes the order by rows and, by a
+    counting sort of each chunk into the places of its columns, the order by columns.
+    What is in memory at a time is one chunk and a number for each row and column. The
+    result is solved like any other, to the same bits; `open_entries` finds it again.
+
+    Parameters
+    ----------
+    chunks : iterable, callable or dask collection
+        Blocks of consecutive rows: sparse matrices, dense arrays with NaN where nothing
+        was observed, or triplets (rows, cols, values) with the row ids of the whole,
+        each row in one chunk and chunks in ascending order of rows. It is gone through
+        twice: a callable is called for each pass, of a dask collection the delayed
+        parts are computed one after the other.
+    directory : path
+        Where the files go, 20 bytes an entry in float32 and 28 in float64; made if
+        need be. Files of an earlier call are overwritten.
+    shape : tuple of (int, int), optional
+        Of the whole matrix; necessary for triplets.
+    dtype : float32 or float64, optional
+        That of the first chunk if not given.
+    n_threads : int
+
+    Returns
+    -------
+    Entries
+
+    Raises
+    ------
+    TypeError
+        For an iterator, which has no second pass.
+    ValueError
+        Rows out of order, chunks that differ between passes, duplicates, bad values.
+    """
+    again = _restartable(chunks)
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = _Counts(shape, dtype)
+    for block in again():
+        counts.add(block)
+    files = counts.files(folder)
+    head, start, row = files["col_ptr"][:-1].copy(), 0, 0
+    for block in again():
+        e = counts.read(block, row)
+        size, last = e.n_entries, row + e.shape[0]
+        if (
+            start + size > counts.size
+            or last > counts.shape[0]
+            or not np.array_equal(files["row_ptr"][row : last + 1], start + e.rows.ptr)
+        ):
+            raise ValueError(_DIFFERENT)
+        place = slice(start, start + size)
+        files["row_idx"][place], files["row_val"][place] = e.rows.idx, e.rows.val
+        number = np.diff(e.cols.ptr)
+        # the chunk's part of a column goes behind that of the chunks before it
+        target = np.repeat(head - e.cols.ptr[:-1], number) + np.arange(size)
+        files["col_idx"][target] = e.cols.idx + row
+        files["col_val"][target] = e.cols.val
+        files["perm"][target] = e.perm.astype(np.int64) + start
+        head += number
+        start, row = start + size, last
+    if start != counts.size:
+        raise ValueError(_DIFFERENT)
+    for file in files.values():
+        file.flush()
+    return open_entries(folder, n_threads=n_threads)
+
+
+_DIFFERENT = (
+    "The 'chunks' parameter must give the same chunks in each pass. The second pass "
+    "had other entries than the first."
+)
+
+
+def open_entries(directory: str | os.PathLike[str], *, n_threads: int = 1) -> Entries:
+    """Entries that `entries_from_chunks` left in a directory, mapped into memory."""
+    folder = Path(directory)
+    missing = [name for name in _FILES if not (folder / f"{name}.npy").exists()]
+    if missing:
+        raise FileNotFoundError(
+            f"The directory {str(folder)!r} must hold the files of "
+            f"entries_from_chunks. Missing: {', '.join(missing)}."
+        )
+    f = {
+        name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        for name in _FILES
+    }
+    m, n = (int(size) for size in f["shape"])
+    rows = Side(np.array(f["row_ptr"]), f["row_idx"], f["row_val"])
+    cols = Side(np.array(f["col_ptr"]), f["col_idx"], f["col_val"])
+    return Entries((m, n), rows, cols, f["perm"], n_threads)
+
+
+class _Counts:
+    """First pass: how many entries each row and column has."""
+
+    def __init__(self, shape: tuple[int, int] | None, dtype: Any) -> None:
+        self.given, self.dtype = shape, dtype
+        self.rows: list[np.ndarray] = []
+        self.cols = np.empty(0, np.int64)
+        self.row = self.size = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        if not self.rows:
+            raise ValueError("The 'chunks' parameter must give at least one chunk.")
+        return self.row, len(self.cols)
+
+    def read(self, block: Any, row: int) -> Entries:
+        """Entries of a chunk, its first row being number ``row`` of the whole."""
+        if not isinstance(block, tuple):
+            empty = block.nnz == 0 if sparse.issparse(block) else np.isnan(block).all()
+            if empty:  # of a chunk, that is no mistake
+                return _nothing(block.shape, self.dtype or np.float64)
+            return as_entries(block, dtype=self.dtype)
+        if self.given is None:
+            raise ValueError(
+                "The 'shape' parameter is necessary for chunks of triplets. Got None."
+            )
+        rows, cols, values = block
+        rows = np.asarray(rows)
+        if not len(rows):
+            return _nothing((0, self.given[1]), self.dtype or np.float64)
+        low, high = int(rows.min()), int(rows.max())
+        if low < row or high >= self.given[0]:
+            raise ValueError(
+                f"The rows of a chunk must be at least {row}, after those of the chunk "
+                f"before, and below {self.given[0]}. Got rows {low} to {high}."
+            )
+        shape = (high + 1 - row, self.given[1])
+        return as_entries((rows - row, cols, values), dtype=self.dtype, shape=shape)
+
+    def add(self, block: Any) -> None:
+        e = self.read(block, self.row)
+        if self.dtype is None and e.n_entries:
+            self.dtype = e.dtype
+        if not self.rows:
+            self.cols = np.zeros(e.shape[1], np.int64)
+        if e.shape[1] != len(self.cols):
+            raise ValueError(
+                f"All chunks must have {len(self.cols)} columns, as the first. "
+                f"Got {e.shape[1]}."
+            )
+        self.rows.append(np.diff(e.rows.ptr))
+        self.cols += np.diff(e.cols.ptr)
+        self.row += e.shape[0]
+        self.size += e.n_entries
+
+    def files(self, folder: Path) -> dict[str, np.memmap]:
+        """Files of the final sizes, the starts filled in."""
+        m, n = self.shape
+        if self.given is not None:
+            rest = self.given[0] - m
+            if rest < 0 or self.given[1] != n:
+                raise ValueError(
+                    f"The 'shape' parameter must be that of the chunks together, "
+                    f"({m}, {n}), or have more rows. Got {self.given}."
+                )
+            self.rows.append(np.zeros(rest, np.int64))
+            m = self.row = self.given[0]
+        if not self.size:
+            raise ValueError(
+                "The 'chunks' parameter must give at least one entry. Got none."
+            )
+        wide = self.size >= np.iinfo(np.int32).max
+        types = {
+            "row_ptr": (np.int64, m + 1), "col_ptr": (np.int64, n + 1),
+            "row_idx": (np.int32, self.size), "col_idx": (np.int32, self.size),
+            "row_val": (self.dtype, self.size), "col_val": (self.dtype, self.size),
+            "perm": (np.int64 if wide else np.int32, self.size), "shape": (np.int64, 2),
+        }  # fmt: skip
+        files = {
+            name: np.lib.format.open_memmap(
+                folder / f"{name}.npy", "w+", np.dtype(kind), (size,)
+            )
+            for name, (kind, size) in types.items()
+        }
+        for name, numbers in (("row", np.concatenate(self.rows)), ("col", self.cols)):
+            files[f"{name}_ptr"][0] = 0
+            np.cumsum(numbers, out=files[f"{name}_ptr"][1:])
+        files["shape"][:] = m, n
+        return files
+
+
+def _nothing(shape: tuple[int, ...], dtype: Any) -> Entries:
+    none = np.empty(0, np.int32), np.empty(0, dtype)
+    return from_csr(np.zeros(shape[0] + 1, np.int64), *none, (shape[0], shape[1]))
+
+
+def _restartable(chunks: Any) -> Callable[[], Iterator[Any]]:
+    """A function that starts a pass over the chunks."""
+    if hasattr(chunks, "to_delayed"):
+        parts = np.ravel(np.asarray(chunks.to_delayed(), dtype=object))
+        return lambda: (part.compute() for part in parts)
+    if callable(chunks):
+        return lambda: iter(chunks())
+    if sparse.issparse(chunks) or isinstance(chunks, np.ndarray):
+        return lambda: iter([chunks])
+    if not isinstance(chunks, Iterable) or iter(chunks) is chunks:
+        raise TypeError(
+            "The 'chunks' parameter must be an iterable that can be gone through "
+            f"twice, or a callable that makes one. Got {describe(chunks)}."
+        )
+    return lambda: iter(chunks)
+
+
+class Checkpoint:
+    """Callback that writes the factors to a file now and then.
+
+    The file is replaced as a whole: what stops the process leaves the last one.
+
+    Parameters
+    ----------
+    path : path
+        An npz file, without pickles.
+    every : int, default=10
+        Iterations between two files.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], every: int = 10) -> None:
+        self.path, self.every = Path(path), int(every)
+
+    def __call__(self, state: State) -> bool:
+        if state.n_iter % self.every == 0:
+            U, s, V = state.factors
+            part = self.path.with_name(self.path.name + ".part")
+            with part.open("wb") as file:
+                np.savez(file, U=U, s=s, V=V, n_iter=state.n_iter)
+            part.replace(self.path)
+        return False
+
+
+def load_checkpoint(
+    path: str | os.PathLike[str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pair for ``init`` with which a fit goes on from a `Checkpoint`."""
+    with np.load(path, allow_pickle=False) as file:
+        return file["U"] * file["s"].astype(file["U"].dtype), file["V"]
