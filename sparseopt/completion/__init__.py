@@ -2,15 +2,25 @@
 
 from sparseopt.completion._api import complete
 from sparseopt.completion._api_published import alternating_minimization, soft_impute
+from sparseopt.completion._chunks import (
+    Checkpoint,
+    entries_from_chunks,
+    load_checkpoint,
+    open_entries,
+)
 from sparseopt.completion._estimators import MatrixFactorizer
 from sparseopt.completion._estimators_imputer import LowRankImputer
 from sparseopt.completion._result import CompletionResult
 
 __all__ = [
+    "Checkpoint",
     "CompletionResult",
     "LowRankImputer",
     "MatrixFactorizer",
     "alternating_minimization",
     "complete",
+    "entries_from_chunks",
+    "load_checkpoint",
+    "open_entries",
     "soft_impute",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,13 @@ def as_entries(
     Every stored number of a sparse matrix is an observation, explicit zeros too.
     """
     if isinstance(X, Entries):
-        return X
+        if weights is not None or (dtype is not None and np.dtype(dtype) != X.dtype):
+            raise ValueError(
+                "The 'weights' and 'dtype' parameters are not for entries that are "
+                f"sorted already. Got entries of {X.dtype}; sort them anew."
+            )
+        same = n_threads == X.n_threads
+        return X if same else replace(X, n_threads=n_threads, _chunks={})
     if isinstance(X, tuple):
         return _from_tuple(X, shape, weights, dtype, duplicates, n_threads)
     if shape is not None:

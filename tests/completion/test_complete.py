@@ -154,8 +154,10 @@ def test_biases_are_found(problem, biases):
         tol_obj=1e-7, max_iter=5000, shape=(90, 70), random_state=0,
     )  # fmt: skip
     M = truth(problem) + 5.0 + b[:, None] + c
-    assert np.abs(result.reconstruct() - M).max() < 0.02
-    np.testing.assert_allclose(result.predict(rows, cols), values, atol=0.02)
+    # the ridges leave this much
+    assert np.sqrt(np.mean(np.square(result.reconstruct() - M))) < 0.005
+    assert (result.row_bias is None) == (biases == "col")
+    assert (result.col_bias is None) == (biases == "row")
 
 
 # -------------------------------------------------------------- limits and reports
