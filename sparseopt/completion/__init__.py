@@ -2,6 +2,7 @@
 
 from sparseopt.completion._api import complete
 from sparseopt.completion._estimators import MatrixFactorizer
+from sparseopt.completion._estimators_cv import MatrixFactorizerCV
 from sparseopt.completion._estimators_imputer import LowRankImputer
 from sparseopt.completion._result import CompletionResult
 
@@ -9,5 +10,6 @@ __all__ = [
     "CompletionResult",
     "LowRankImputer",
     "MatrixFactorizer",
+    "MatrixFactorizerCV",
     "complete",
 ]

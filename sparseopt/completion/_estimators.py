@@ -13,19 +13,21 @@ from sparseopt._core._params import (
     Boolean,
     Interval,
     Options,
+    Type,
     check_params,
 )
 from sparseopt.completion._api import complete
-from sparseopt.completion._fold_in import fold_in
 from sparseopt.completion._input import as_entries, as_pairs
+from sparseopt.completion._partial import fold_in_rows
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._result import CompletionResult
+from sparseopt.completion._run import Factors
 
 _CONSTRAINTS: dict[str, Any] = {
     **COMMON,
     "n_components": [Interval(1, None, integer=True), Options("auto")],
     "alpha": [Interval(0, None)],
-    "bias_reg": [Interval(0, None), None],
+    "bias_reg": [Interval(0, None), Type(tuple, list), None],
     "cold_start": [Options("bias", "raise")],
     "warm_start": [Boolean],
 }
@@ -44,10 +46,12 @@ class MatrixFactorizer(TransformerMixin, BaseEstimator):
         Ridge of the factors; with ``reg="count"`` for each entry of a row or column.
     biases : {"row", "col", "both"} or None, default="both"
         Offsets of rows and columns fitted beside the factors.
-    reg : {"count", "frobenius"}, default="count"
-        Whether the ridge grows with the number of entries.
-    bias_reg : float, optional
-        Ridge of the biases; `alpha` if not given.
+    reg : {"count", "frobenius"} or float, default="count"
+        Whether the ridge grows with the number of entries; a number in [0, 1] is the
+        power of it. Where some rows have many entries and others few, 0.25 to 0.5
+        predicts best, with its own `alpha`.
+    bias_reg : float or pair of float, optional
+        Ridge of the biases of rows and of columns, whatever `reg`; 5 if not given.
     loss : {"squared", "huber"}, default="squared"
         "huber" for gross errors, without biases and with ``reg="frobenius"``.
     nonnegative : bool, default=False
@@ -119,8 +123,8 @@ random_state, callback, verbose
         *,
         alpha: float = 0.05,
         biases: str | None = "both",
-        reg: str = "count",
-        bias_reg: float | None = None,
+        reg: str | float = "count",
+        bias_reg: float | tuple[float, float] | None = None,
         loss: str = "squared",
         nonnegative: bool = False,
         cold_start: str = "bias",
@@ -345,17 +349,11 @@ random_state, callback, verbose
 
     def _fold_in(self, entries: Entries) -> tuple[np.ndarray, np.ndarray]:
         """Factors and biases of new rows."""
-        side = entries.rows
-        known = self.intercept_ + self.col_bias_[side.idx]
-        entries = entries.with_values((side.val - known).astype(entries.dtype))
-        V, ridge = self.col_factors_, np.full(self.col_factors_.shape[1], self.alpha)
-        with_bias = self.biases in ("row", "both")
-        if with_bias:
-            V = np.hstack([V, np.ones((len(V), 1), V.dtype)])
-        scale = None
-        if self.reg == "count":
-            scale = np.diff(side.ptr).astype(np.float64)
-        out = fold_in(entries, V, ridge, scale)
-        if with_bias:
-            return np.ascontiguousarray(out[:, :-1]), out[:, -1]
-        return out, np.zeros(len(out), out.dtype)
+        r = self.result_
+        held = Factors(r.U[:0], r.s, r.V, None, r.col_bias, r.intercept)
+        out, bias = fold_in_rows(entries, held, r.alpha, self._ridge_options())
+        return out, np.zeros(len(out), out.dtype) if bias is None else bias
+
+    def _ridge_options(self) -> dict[str, Any]:
+        names = ("biases", "reg", "bias_reg")
+        return {name: getattr(self, name) for name in names}
