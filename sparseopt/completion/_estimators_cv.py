@@ -14,6 +14,7 @@ from sparseopt.completion._estimators import MatrixFactorizer
 from sparseopt.completion._input import as_entries
 from sparseopt.completion._problem import Entries
 
+_RANKS = (5, 20, 40)
 _CONSTRAINTS: dict[str, Any] = {
     **COMMON,
     "n_alphas": [Interval(1, None, integer=True)],
@@ -32,8 +33,8 @@ class MatrixFactorizerCV(MatrixFactorizer):
 
     Parameters
     ----------
-    n_components : sequence of int, default=(5, 20, 40)
-        Ranks.
+    n_components : sequence of int, optional
+        Ranks; 5, 20 and 40, or what the matrix allows, if not given.
     alpha : sequence of float, optional
         Ridges of the factors; if not given, `n_alphas` parts, from 0.8 to 0.25, of the
         smallest that leaves biases alone, for each of `reg`.
@@ -94,7 +95,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
 
     def __init__(
         self,
-        n_components: Any = (5, 20, 40),
+        n_components: Any = None,
         *,
         alpha: Any = None,
         n_alphas: int = 8,
@@ -170,12 +171,15 @@ class MatrixFactorizerCV(MatrixFactorizer):
 
     def _grids(self, entries: Entries) -> list[Grid]:
         """A grid for each kind of ridge: their strengths do not compare."""
-        ranks = tuple(int(k) for k in np.atleast_1d(self.n_components))
+        least = min(entries.shape)
+        ranks = tuple(sorted({min(k, least) for k in _RANKS}))
+        if self.n_components is not None:
+            ranks = tuple(int(k) for k in np.atleast_1d(self.n_components))
         regs = [self.reg] if isinstance(self.reg, (str, float, int)) else self.reg
-        if not ranks or min(ranks) < 1 or max(ranks) > min(entries.shape):
+        if not ranks or min(ranks) < 1 or max(ranks) > least:
             raise ValueError(
                 "The 'n_components' parameter of MatrixFactorizerCV must hold ints in "
-                f"[1, {min(entries.shape)}] for X of shape {entries.shape}. "
+                f"[1, {least}] for X of shape {entries.shape}. "
                 f"Got {self.n_components!r}."
             )
         biases = (self.bias_reg,) if np.isscalar(self.bias_reg) else self.bias_reg

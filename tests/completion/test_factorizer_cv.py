@@ -54,3 +54,9 @@ def test_new_rows_are_folded_in(X):
 def test_ranks_beyond_the_matrix_are_refused(X):
     with pytest.raises(ValueError, match=r"'n_components'.*\[1, 60\].*61"):
         MatrixFactorizerCV((2, 61)).fit(X)
+
+
+def test_default_ranks_are_those_that_fit(X):
+    model = MatrixFactorizerCV(cv=2, alpha=(0.5,), reg=0.5).fit(X[:, :12])
+    ranks = {point["n_components"] for point in model.cv_results_["params"]}
+    assert ranks == {5, 12}
