@@ -9,6 +9,7 @@ from sparseopt.completion._chunks import (
     open_entries,
 )
 from sparseopt.completion._estimators import MatrixFactorizer
+from sparseopt.completion._estimators_cv import MatrixFactorizerCV
 from sparseopt.completion._estimators_imputer import LowRankImputer
 from sparseopt.completion._result import CompletionResult
 
@@ -17,6 +18,7 @@ __all__ = [
     "CompletionResult",
     "LowRankImputer",
     "MatrixFactorizer",
+    "MatrixFactorizerCV",
     "alternating_minimization",
     "complete",
     "entries_from_chunks",

@@ -42,6 +42,8 @@ _OPTIONS = (
     "precision",
     "validation_fraction",
 )
+# Of a half-step, for each entry and number of a factor row.
+_SECONDS = 4e-10
 _TOL = {np.dtype(np.float64): 1e-8, np.dtype(np.float32): 1e-5}
 
 
@@ -50,7 +52,7 @@ _TOL = {np.dtype(np.float64): 1e-8, np.dtype(np.float32): 1e-5}
         **COMMON,
         "n_components": [Interval(1, None, integer=True), Options("auto")],
         "alpha": [Interval(0, None), Options("auto")],
-        "reg": [Options("frobenius", "count")],
+        "reg": [Options("frobenius", "count"), Interval(0, 1)],
         "bias_reg": [Interval(0, None), Type(tuple, list), None],
         "solver": [Options(*PLAIN)],
         "loss": [Options("squared", "huber")],
@@ -72,7 +74,7 @@ def complete(
     n_components: int | str,
     *,
     alpha: float | str = 0.0,
-    reg: str = "frobenius",
+    reg: str | float = "frobenius",
     bias_reg: float | tuple[float, float] | None = None,
     solver: str = "auto",
     loss: str = "squared",
@@ -116,8 +118,9 @@ def complete(
         Nuclear norm penalty, in units of X; with ``reg="count"`` or biases the ridge
         ``alpha / 2`` on squared factor rows.  "auto" takes what predicts a tenth of the
         entries best.
-    reg : {"frobenius", "count"}, default="frobenius"
-        "count" multiplies a row's ridge by its number of entries.
+    reg : {"frobenius", "count"} or float, default="frobenius"
+        "count" multiplies a row's ridge by its number of entries, a number in [0, 1] by
+        that power of it.
     bias_reg : float or pair of float, optional
         Ridge of the biases (of rows and of columns), whatever the number of entries: as
         many entries with the mean are added to each; 5 if not given.
@@ -240,6 +243,11 @@ def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
     rng = as_generator(given["random_state"])
     k = _rank(given["n_components"], entries, rng)
     tol = given["tol"] or _TOL[entries.dtype]
+    # a parallel region must be worth its start
+    n_threads = effective_n_threads(
+        given["n_threads"], _SECONDS * k * entries.n_entries
+    )
+    entries = replace(entries, n_threads=n_threads, _chunks={})
     options = {name: given[name] for name in _OPTIONS}
     if options["homotopy"] is True:
         options["homotopy"] = "auto"
@@ -308,7 +316,7 @@ def _check_together(given: dict[str, Any]) -> None:
         "precision='mixed'": given["precision"] == "mixed",
         "alpha='auto'": given["alpha"] == "auto",
         "biases": given["biases"] is not None,
-        "reg='count'": given["reg"] == "count",
+        "reg='count'": given["reg"] != "frobenius",
         "validation_fraction": given["validation_fraction"] > 0,
     }
     names = [name for name, is_asked in asked.items() if is_asked]

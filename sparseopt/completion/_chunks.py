@@ -51,11 +51,13 @@ def entries_from_chunks(
         Of the whole matrix; necessary for triplets.
     dtype : float32 or float64, optional
         That of the first chunk if not given.
-    n_threads : int
+    n_threads : int, default=1
+        OpenMP threads of solvers that are given the entries.
 
     Returns
     -------
     Entries
+        What `complete` and the others take for X.
 
     Raises
     ------
@@ -63,6 +65,17 @@ def entries_from_chunks(
         For an iterator, which has no second pass.
     ValueError
         Rows out of order, chunks that differ between passes, duplicates, bad values.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sparseopt.completion import complete, entries_from_chunks
+    >>> from sparseopt.datasets import make_low_rank
+    >>> X, *_ = make_low_rank(50, 40, 2, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     entries = entries_from_chunks([X[:30], X[30:]], folder)
+    ...     complete(entries, 2).converged
+    True
     """
     again = _restartable(chunks)
     folder = Path(directory)
@@ -105,7 +118,35 @@ _DIFFERENT = (
 
 
 def open_entries(directory: str | os.PathLike[str], *, n_threads: int = 1) -> Entries:
-    """Entries that `entries_from_chunks` left in a directory, mapped into memory."""
+    """Map entries that `entries_from_chunks` left in a directory into memory.
+
+    Parameters
+    ----------
+    directory : path
+        Where the files are.
+    n_threads : int, default=1
+        OpenMP threads of solvers that are given the entries.
+
+    Returns
+    -------
+    Entries
+        What `complete` and the others take for X.
+
+    Raises
+    ------
+    FileNotFoundError
+        If files are missing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from scipy import sparse
+    >>> from sparseopt.completion import entries_from_chunks, open_entries
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = entries_from_chunks([sparse.eye_array(3)], folder)
+    ...     open_entries(folder).n_entries
+    3
+    """
     folder = Path(directory)
     missing = [name for name in _FILES if not (folder / f"{name}.npy").exists()]
     if missing:
@@ -247,6 +288,24 @@ class Checkpoint:
         An npz file, without pickles.
     every : int, default=10
         Iterations between two files.
+
+    See Also
+    --------
+    load_checkpoint : The start for a fit that goes on.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sparseopt.completion import Checkpoint, complete, load_checkpoint
+    >>> from sparseopt.datasets import make_low_rank
+    >>> X, *_ = make_low_rank(50, 40, 2, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "fit.npz"
+    ...     first = complete(X, 2, callback=Checkpoint(path, every=5))
+    ...     again = complete(X, 2, init=load_checkpoint(path))
+    >>> again.n_iter < first.n_iter
+    True
     """
 
     def __init__(self, path: str | os.PathLike[str], every: int = 10) -> None:
@@ -265,6 +324,23 @@ class Checkpoint:
 def load_checkpoint(
     path: str | os.PathLike[str],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The pair for ``init`` with which a fit goes on from a `Checkpoint`."""
+    """Read the pair for ``init`` with which a fit goes on from a `Checkpoint`.
+
+    Parameters
+    ----------
+    path : path
+        File that a `Checkpoint` wrote; nothing in it is unpickled.
+
+    Returns
+    -------
+    U : ndarray of shape (m, k)
+        Left factor, times the singular values.
+    V : ndarray of shape (n, k)
+        Right factor.
+
+    Examples
+    --------
+    See `Checkpoint`.
+    """
     with np.load(path, allow_pickle=False) as file:
         return file["U"] * file["s"].astype(file["U"].dtype), file["V"]

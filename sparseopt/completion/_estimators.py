@@ -12,6 +12,7 @@ from sparseopt._core._params import (
     Boolean,
     Interval,
     Options,
+    Type,
     check_params,
 )
 from sparseopt._core._random import as_generator
@@ -27,7 +28,7 @@ _CONSTRAINTS: dict[str, Any] = {
     **COMMON,
     "n_components": [Interval(1, None, integer=True), Options("auto"), None],
     "alpha": [Interval(0, None)],
-    "bias_reg": [Interval(0, None), None],
+    "bias_reg": [Interval(0, None), Type(tuple, list), None],
     "cold_start": [Options("bias", "raise")],
     "warm_start": [Boolean],
 }
@@ -46,10 +47,12 @@ class MatrixFactorizer(FactorModel):
         Ridge of the factors; with ``reg="count"`` for each entry of a row or column.
     biases : {"row", "col", "both"} or None, default="both"
         Offsets of rows and columns fitted beside the factors.
-    reg : {"count", "frobenius"}, default="count"
-        Whether the ridge grows with the number of entries.
-    bias_reg : float, optional
-        Ridge of the biases; `alpha` if not given.
+    reg : {"count", "frobenius"} or float, default="count"
+        Whether the ridge grows with the number of entries; a number in [0, 1] is the
+        power of it. Where some rows have many entries and others few, 0.25 to 0.5
+        predicts best, with its own `alpha`.
+    bias_reg : float or pair of float, optional
+        Ridge of the biases of rows and of columns, whatever `reg`; 5 if not given.
     loss : {"squared", "huber"}, default="squared"
         "huber" for gross errors, without biases and with ``reg="frobenius"``.
     nonnegative : bool, default=False
@@ -58,11 +61,28 @@ class MatrixFactorizer(FactorModel):
     cold_start : {"bias", "raise"}, default="bias"
         What `predict` gives for rows or columns beyond those fitted: what is known of
         the other side, or an error.
-    tol, tol_obj, max_iter, max_time, validation_fraction, dtype, n_threads, \
-random_state, callback, verbose
-        As in `sparseopt.completion.complete`.
+    tol : float, optional
+        Relative error at the observed entries; 1e-8, or 1e-5 for float32.
+    tol_obj : float, default=1e-5
+        Relative decrease of the objective over three iterations that ends the fit.
+    max_iter : int, default=500
+        Iteration limit.
+    max_time : float, optional
+        Time limit in seconds.
+    validation_fraction : float, default=0.0
+        Share of the ratings held out; the iterate that is best on them is kept.
     warm_start : bool, default=False
         Whether `fit` starts at the factors of the last one.
+    dtype : {"float32", "float64"}, optional
+        Type to convert ratings to.
+    n_threads : int, optional
+        OpenMP threads.
+    random_state : int, Generator, RandomState or None
+        Of the start and of a held-out part.
+    callback : callable, optional
+        As in `sparseopt.completion.complete`.
+    verbose : int, default=0
+        As in `sparseopt.completion.complete`.
 
     Attributes
     ----------
@@ -121,8 +141,8 @@ random_state, callback, verbose
         *,
         alpha: float = 0.05,
         biases: str | None = "both",
-        reg: str = "count",
-        bias_reg: float | None = None,
+        reg: str | float = "count",
+        bias_reg: float | tuple[float, float] | None = None,
         loss: str = "squared",
         nonnegative: bool = False,
         cold_start: str = "bias",
@@ -165,7 +185,8 @@ random_state, callback, verbose
         ----------
         X : sparse matrix or array-like of shape (m, n)
             Ratings; a dense array marks unknown ones by NaN.
-        y : ignored
+        y : object
+            Ignored.
         weights : array-like, optional
             Non-negative weights of the ratings, as in `sparseopt.completion.complete`.
 
@@ -229,7 +250,8 @@ random_state, callback, verbose
         X : sparse matrix or tuple of three arrays
             New ratings, in place of earlier ones of the same pair; rows or columns
             beyond the fitted ones are added.
-        y : ignored
+        y : object
+            Ignored.
         n_sweeps : int, default=1
             Sweeps over all ratings.
         forget : float, default=1.0
@@ -258,13 +280,13 @@ random_state, callback, verbose
             )
         new = as_entries(X, dtype=self.row_factors_.dtype)
         rows = np.repeat(np.arange(new.shape[0]), np.diff(new.rows.ptr))
-        factors, options = self._factors(), self._options()
+        factors, options = self._factors(), self._ridge_options()
         self._entries = merge(self._entries, new, forget=forget)
         factors = update(
             self._entries,
             factors,
             (rows, new.rows.idx),
-            self.alpha,
+            self.result_.alpha,
             options,
             n_sweeps=n_sweeps,
             rng=as_generator(self.random_state),

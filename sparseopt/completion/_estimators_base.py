@@ -16,6 +16,7 @@ from sparseopt.completion._kernels import aligned
 from sparseopt.completion._partial import fold_in_rows, only
 from sparseopt.completion._problem import Entries, padded
 from sparseopt.completion._recommend import top_columns
+from sparseopt.completion._result import CompletionResult
 from sparseopt.completion._run import Factors
 
 # Predicted pairs whose factor rows are held at once.
@@ -25,9 +26,9 @@ _BLOCK = 1 << 16
 class FactorModel(TransformerMixin, BaseEstimator):
     """Factors and biases of rows and columns, fitted by a subclass."""
 
-    alpha: float
+    alpha: Any
     biases: str | None
-    reg: str
+    reg: Any
     bias_reg: Any
     nonnegative: bool
     cold_start: str
@@ -37,6 +38,7 @@ class FactorModel(TransformerMixin, BaseEstimator):
     row_bias_: np.ndarray
     col_bias_: np.ndarray
     intercept_: float
+    result_: CompletionResult
     _entries: Entries
 
     def predict(self, rows: Any, cols: Any = None) -> np.ndarray:
@@ -148,7 +150,8 @@ class FactorModel(TransformerMixin, BaseEstimator):
         ----------
         X : sparse matrix or array-like of shape (m, n)
             Ratings of the fitted rows and columns.
-        y : ignored
+        y : object
+            Ignored.
 
         Returns
         -------
@@ -181,7 +184,7 @@ class FactorModel(TransformerMixin, BaseEstimator):
         L, R = padded_factors
         return Factors(L, np.ones(k), R, *biases, self.intercept_)
 
-    def _options(self) -> dict[str, Any]:
+    def _ridge_options(self) -> dict[str, Any]:
         return {
             "biases": self.biases,
             "reg": self.reg,
@@ -191,8 +194,8 @@ class FactorModel(TransformerMixin, BaseEstimator):
 
     def _fold_in(self, entries: Entries) -> tuple[np.ndarray, np.ndarray]:
         """Factors and biases of new rows."""
-        factors, options = self._factors(), self._options()
-        L, bias = fold_in_rows(entries, factors, self.alpha, options)
+        factors, options = self._factors(), self._ridge_options()
+        L, bias = fold_in_rows(entries, factors, self.result_.alpha, options)
         return L, np.zeros(len(L), L.dtype) if bias is None else bias
 
     def _set(self, L: np.ndarray, R: np.ndarray, row_bias: Any, col_bias: Any) -> None:

@@ -70,7 +70,17 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
         Whether columns of which nothing was observed are kept, filled with zeros.
     clip_range : pair of float, optional
         Bounds of imputed values.
-    tol, max_iter, max_time, n_threads, random_state, verbose
+    tol : float, optional
+        Relative error at the observed entries; 1e-8, or 1e-5 for float32.
+    max_iter : int, default=500
+        Iteration limit.
+    max_time : float, optional
+        Time limit in seconds.
+    n_threads : int, optional
+        OpenMP threads.
+    random_state : int, Generator, RandomState or None
+        Of the start and of the entries that `alpha` is judged by.
+    verbose : int, default=0
         As in `sparseopt.completion.complete`.
 
     Attributes
@@ -166,7 +176,8 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Table with missing values.
-        y : ignored
+        y : object
+            Ignored.
 
         Returns
         -------
@@ -238,7 +249,7 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
         return out
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the columns of the output.
+        """Name the columns of the output.
 
         Parameters
         ----------

@@ -81,7 +81,7 @@ def _method(options: dict[str, Any]) -> Callable[[Run], Status]:
         return solve_robust
     ratings = (
         options["biases"],
-        options["reg"] == "count",
+        options["reg"] != "frobenius",
         options["validation_fraction"],
     )
     if any(ratings):

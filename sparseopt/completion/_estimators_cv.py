@@ -1,0 +1,219 @@
+"""Matrix factorisation that chooses its rank and ridge itself."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from sparseopt._core._params import COMMON, Boolean, Interval, Options, check_params
+from sparseopt._core._random import as_generator
+from sparseopt._core._threads import blas_limit, effective_n_threads
+from sparseopt.completion._cv import CVScores, Grid, cross_validate, default_alphas
+from sparseopt.completion._estimators import MatrixFactorizer
+from sparseopt.completion._input import as_entries
+from sparseopt.completion._problem import Entries
+
+_RANKS = (5, 20, 40)
+_CONSTRAINTS: dict[str, Any] = {
+    **COMMON,
+    "n_alphas": [Interval(1, None, integer=True)],
+    "biases": [Options("row", "col", "both"), None],
+    "cv": [Interval(2, None, integer=True)],
+    "one_standard_error": [Boolean],
+    "cold_start": [Options("bias", "raise")],
+}
+
+
+class MatrixFactorizerCV(MatrixFactorizer):
+    """Matrix factorisation with rank and ridge by cross-validation over the entries.
+
+    All combinations are fitted to all but one of ``cv`` random parts of the ratings and
+    judged by the error at that part; the best is fitted to all of them.
+
+    Parameters
+    ----------
+    n_components : sequence of int, optional
+        Ranks; 5, 20 and 40, or what the matrix allows, if not given.
+    alpha : sequence of float, optional
+        Ridges of the factors; if not given, `n_alphas` parts, from 0.8 to 0.25, of the
+        smallest that leaves biases alone, for each of `reg`.
+    n_alphas : int, default=8
+        Number of ridges where `alpha` is not given.
+    biases : {"row", "col", "both"} or None, default="both"
+        As in `MatrixFactorizer`.
+    reg : sequence of {"count", "frobenius"} or float, default=(0.25, 0.5)
+        Powers of the number of entries that multiply the ridge.
+    bias_reg : sequence of float or of pairs, default=(5.0,)
+        Ridges of the biases; a pair is one for rows and one for columns.
+    cv : int, default=5
+        Number of parts.
+    one_standard_error : bool, default=False
+        Whether to take the smallest rank and then the largest ridge whose error is
+        within a standard error of the lowest.
+    cold_start : {"bias", "raise"}, default="bias"
+        As in `MatrixFactorizer`.
+    tol_obj : float, default=1e-5
+        Relative decrease of the objective that ends the last fit.
+    max_iter : int, default=100
+        Iteration limit of the last fit.
+    dtype : {"float32", "float64"}, optional
+        Type to convert ratings to.
+    n_threads : int, optional
+        OpenMP threads.
+    n_jobs : int, optional
+        Parts at the same time, through joblib; does not change the result.
+    random_state : int, Generator, RandomState or None
+        Of the parts and of starts.
+    verbose : int, default=0
+        As in `sparseopt.completion.complete`.
+
+    Attributes
+    ----------
+    best_params_ : dict
+        The chosen "n_components", "alpha", "reg" and "bias_reg".
+    best_score_ : float
+        Minus their root mean squared error at entries held out.
+    cv_results_ : dict
+        "params", and arrays "mean_test_score", "std_test_score" and
+        "rank_test_score" of their length.
+    row_factors_, col_factors_, row_bias_, col_bias_, intercept_, result_
+        As in `MatrixFactorizer`.
+
+    See Also
+    --------
+    sparseopt.completion.MatrixFactorizer : With given rank and ridge.
+
+    Examples
+    --------
+    >>> from sparseopt.completion import MatrixFactorizerCV
+    >>> from sparseopt.datasets import make_low_rank
+    >>> X, *_ = make_low_rank(100, 80, 2, oversampling=8, noise=0.1, random_state=0)
+    >>> model = MatrixFactorizerCV((1, 2), cv=2, n_alphas=3, random_state=0).fit(X)
+    >>> model.best_params_["n_components"]
+    2
+    """
+
+    best_params_: dict[str, Any]
+    # sequences, where the estimator without search has one of them
+    alpha: Any
+    reg: Any
+    bias_reg: Any
+    n_components: Any
+
+    def __init__(
+        self,
+        n_components: Any = None,
+        *,
+        alpha: Any = None,
+        n_alphas: int = 8,
+        biases: str | None = "both",
+        reg: Any = (0.25, 0.5),
+        bias_reg: Any = (5.0,),
+        cv: int = 5,
+        one_standard_error: bool = False,
+        cold_start: str = "bias",
+        tol_obj: float = 1e-5,
+        max_iter: int = 100,
+        dtype: Any = None,
+        n_threads: int | None = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.alpha = alpha
+        self.n_alphas = n_alphas
+        self.biases = biases
+        self.reg = reg
+        self.bias_reg = bias_reg
+        self.cv = cv
+        self.one_standard_error = one_standard_error
+        self.cold_start = cold_start
+        self.tol_obj = tol_obj
+        self.max_iter = max_iter
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _fit(self, X: Any, shape: Any, weights: Any, duplicates: str) -> Self:
+        check_params(type(self), _CONSTRAINTS, self.get_params(deep=False))
+        entries = as_entries(
+            X,
+            weights=weights,
+            dtype=self.dtype,
+            shape=shape,
+            duplicates=duplicates,
+            n_threads=effective_n_threads(self.n_threads),
+        )
+        seed = int(as_generator(self.random_state).integers(2**32))
+        with blas_limit(1):
+            searches = [
+                cross_validate(
+                    entries,
+                    grid,
+                    cv=self.cv,
+                    options={"biases": self.biases},
+                    max_iter=10,
+                    one_standard_error=self.one_standard_error,
+                    seed=seed,
+                    n_jobs=self.n_jobs,
+                )
+                for grid in self._grids(entries)
+            ]
+        self._report(searches)
+        best = MatrixFactorizer(
+            biases=self.biases,
+            tol_obj=self.tol_obj,
+            max_iter=self.max_iter,
+            n_threads=self.n_threads,
+            random_state=seed,
+            verbose=self.verbose,
+            **self.best_params_,
+        )
+        self.result_ = best._fit(entries, None, None, "raise").result_
+        self._unpack(self.result_)
+        return self
+
+    def _grids(self, entries: Entries) -> list[Grid]:
+        """A grid for each kind of ridge: their strengths do not compare."""
+        least = min(entries.shape)
+        ranks = tuple(sorted({min(k, least) for k in _RANKS}))
+        if self.n_components is not None:
+            ranks = tuple(int(k) for k in np.atleast_1d(self.n_components))
+        regs = [self.reg] if isinstance(self.reg, (str, float, int)) else self.reg
+        if not ranks or min(ranks) < 1 or max(ranks) > least:
+            raise ValueError(
+                "The 'n_components' parameter of MatrixFactorizerCV must hold ints in "
+                f"[1, {least}] for X of shape {entries.shape}. "
+                f"Got {self.n_components!r}."
+            )
+        biases = (self.bias_reg,) if np.isscalar(self.bias_reg) else self.bias_reg
+        grids = []
+        for reg in regs:
+            options = {"reg": reg, "biases": self.biases, "bias_reg": biases[0]}
+            alphas = self.alpha
+            if alphas is None:
+                alphas = default_alphas(entries, options, self.n_alphas)
+            alphas = tuple(float(a) for a in np.atleast_1d(alphas))
+            grids.append(Grid((reg,), tuple(biases), ranks, alphas))
+        return grids
+
+    def _report(self, searches: list[CVScores]) -> None:
+        best = min(searches, key=lambda s: float(s.mean[s.best_index]))
+        self.best_params_ = best.best
+        self.best_score_ = -float(best.mean[best.best_index])
+        rmse = np.concatenate([s.mean.ravel() for s in searches])
+        parts = np.concatenate([s.rmse.reshape(-1, self.cv) for s in searches])
+        self.cv_results_ = {
+            "params": [point for s in searches for point in s.grid.points()],
+            "mean_test_score": -rmse,
+            "std_test_score": parts.std(axis=1),
+            "rank_test_score": rmse.argsort(kind="stable").argsort(kind="stable") + 1,
+        }
+
+    def _ridge_options(self) -> dict[str, Any]:
+        names = ("reg", "bias_reg")
+        return {"biases": self.biases, **{n: self.best_params_[n] for n in names}}
