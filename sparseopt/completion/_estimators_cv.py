@@ -94,6 +94,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
     2
     """
 
+    loss, nonnegative = "squared", False  # what the search is for
     best_params_: dict[str, Any]
     # sequences, where the estimator without search has one of them
     alpha: Any
