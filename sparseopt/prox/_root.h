@@ -36,7 +36,7 @@ typedef struct {
 } so_rule;
 
 /* Classes of z for all t in a bracket: z <= out is nothing, z >= full is in full,
- * low <= z <= high in part, and anything else undecided. */
+ * low <= z <= high < full in part, and anything else undecided. */
 typedef struct {
     double out, full, low, high;
 } so_cut;
@@ -143,6 +143,7 @@ typedef struct {
     double *data;
     int64_t n, size;
     so_fold fold;
+    so_fold at; /* counts of what is kept at the start of the search */
     int failed;
 } so_part;
 
@@ -150,7 +151,7 @@ typedef struct {
     so_rule rule;
     so_cut cut;
     double lo, hi, t, start;
-    int sure_lo, sure_hi, newton, any_scale;
+    int sure_lo, sure_hi, newton, any_scale, timid;
     int64_t n, whole, part; /* counts are those of the last measure pass */
     double *sample;
     int64_t n_sample;

@@ -67,10 +67,15 @@ static inline void stream(void *to, const void *from)
 #define SO_T double
 #define SO_N(name) SO_CAT(name, d)
 #define SO_LANES ((int)(sizeof(SO_VECTOR) / sizeof(SO_T)))
+#if !defined(__AVX512F__)
+#define SO_MEASURE_TOO
+#endif
 #include "_root_pass.h"
 #include "_root_weighted.h"
 #undef SO_T
 #undef SO_N
+#undef SO_MEASURE_TOO
+#define SO_MEASURE_TOO
 #define SO_T float
 #define SO_N(name) SO_CAT(name, s)
 #include "_root_pass.h"
