@@ -114,7 +114,7 @@ def shrink(
     else:
         u = np.empty(x.size) if want_shares else None
         run = kernel("weighted_prox", x)
-        step, eta = run(x, w, *_weighted(blocks, lam, debias, u))
+        step, eta = run(x, w, *_weighted(blocks, lam, debias, u), threads)
         found = Shares(math.nan if step == _kernels.BAD else eta, u)
     if math.isnan(found.eta):
         reject(x, w, finite)
@@ -157,7 +157,7 @@ def _identity(
             u = np.empty_like(r)
             unused = np.empty_like(r)
             given = _weighted(blocks, 0.0, 0.0, u)
-            _, eta = _kernels.weighted_factors(r, unused, *given)
+            _, eta = _kernels.weighted_factors(r, unused, *given, threads)
             found = Shares(eta, u)
     w[...] = x
     return found
@@ -208,7 +208,7 @@ def _shrink_groups(
         factors = np.empty_like(r)
         u = np.empty_like(r) if want_shares else None
         given = _weighted(blocks, lam, debias, u)
-        step, eta = _kernels.weighted_factors(r, factors, *given)
+        step, eta = _kernels.weighted_factors(r, factors, *given, threads)
         eta = math.nan if step == _kernels.BAD else eta
     if not math.isnan(eta):
         scale_groups(x, w, factors, blocks, threads)

@@ -60,6 +60,7 @@ typedef struct {
     int64_t n;
     const double *d, *q; /* NULL: all `weight`, all 1 */
     double weight, lam, debias, target, unit;
+    int n_threads;
 } so_weighted;
 
 typedef struct {
@@ -113,6 +114,10 @@ typedef struct {
     int64_t (*classify_w)(const double *a, const double *d, const double *q, int64_t n,
                           double lam, double debias, double lo, double hi, int32_t *places,
                           double sums[3]);
+    /* Breakpoints e, f and slopes of m groups, those at `places` or the first ones; the largest
+     * e, infinite where a is zero. */
+    double (*break_w)(const double *a, const double *d, const double *q, int64_t m, double lam,
+                      double debias, const int32_t *places, double *e, double *f, double *slope);
     /* out = {whole, part, sum of the part, squares of the whole, squares of the part} */
     void (*moments_d)(const double *x, int64_t n, double e, double f, double out[5]);
     void (*moments_s)(const float *x, int64_t n, double e, double f, double out[5]);
