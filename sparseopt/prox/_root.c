@@ -194,8 +194,7 @@ void so_root_filter(const so_root_table *T, so_search *s, const void *x, int is_
         }
         double *to = part->data + part->n;
         if (is_float)
-            for (int64_t j = 0; j < kept; j++)
-                to[j] = (double)buf.s[j];
+            T->widen(buf.s, kept, to);
         else
             memcpy(to, buf.d, (size_t)kept * sizeof *to);
         part->n += kept;

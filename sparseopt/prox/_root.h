@@ -70,6 +70,7 @@ typedef struct {
                      so_fold *fold);
     void (*filter_s)(const float *x, int64_t n, const so_cut *cut, int absolute, float *buf,
                      so_fold *fold);
+    void (*widen)(const float *x, int64_t n, double *z);
     /* Counts and sum for thresholds e < f. */
     void (*measure_d)(const double *x, int64_t n, double e, double f, int absolute,
                       so_fold *fold);

@@ -3,9 +3,9 @@
  * Undecided elements are appended without any branch: a whole vector is written and the end
  * advanced by their number, be it zero.  (Passing over vectors that have none takes longer: the
  * branch is guessed wrong too often.  Compressing to a register and storing that is much
- * faster on some processors than compressing to memory.)  Thresholds of float data are rounded
- * outwards, so that an element that seems decided really is.  `finite` becomes NaN where a
- * value is not finite. */
+ * faster on some processors than compressing to memory; loads with a mask are slow, and left to
+ * the last vectors.)  Thresholds of float data are rounded outwards, so that an element that
+ * seems decided really is.  `finite` becomes NaN where a value is not finite. */
 
 #if defined(__AVX512F__)
 
@@ -97,7 +97,9 @@ static void measure_d(const double *x, int64_t n, double e_, double f_, int abso
         for (int j = 0; j < 2; j++) {
             int64_t rest = n - i - 8 * j;
             __mmask8 lanes = rest >= 8 ? 255 : rest > 0 ? (__mmask8)((1 << rest) - 1) : 0;
-            __m512d z = _mm512_and_pd(_mm512_maskz_loadu_pd(lanes, x + i + 8 * j), keep);
+            __m512d z = rest >= 8 ? _mm512_loadu_pd(x + i + 8 * j)
+                                  : _mm512_maskz_loadu_pd(lanes, x + i + 8 * j);
+            z = _mm512_and_pd(z, keep);
             __mmask8 in = _mm512_mask_cmp_pd_mask(lanes, z, e, _CMP_GT_OQ);
             __mmask8 w = _mm512_mask_cmp_pd_mask(in, z, f, _CMP_GE_OQ), p = in ^ w;
             sums[j] = _mm512_mask_add_pd(sums[j], p, sums[j], z);
@@ -192,7 +194,8 @@ static void filter_d(const double *x, int64_t n, const so_cut *cut, int absolute
         for (int j = 0; j < 2; j++) {
             __m256i rest = _mm256_set1_epi64x(n - i - 4 * j);
             __m256i lanes = _mm256_cmpgt_epi64(rest, counting);
-            __m256d v = _mm256_maskload_pd(x + i + 4 * j, lanes);
+            __m256d v = i + 8 <= n ? _mm256_loadu_pd(x + i + 4 * j)
+                                   : _mm256_maskload_pd(x + i + 4 * j, lanes);
             z[j] = _mm256_and_pd(v, keep);
             finite = _mm256_fmadd_pd(v, zero, finite);
             __m256d in = _mm256_and_pd(_mm256_cmp_pd(z[j], out, _CMP_GT_OQ),
@@ -235,7 +238,7 @@ static void filter_s(const float *x, int64_t n, const so_cut *cut, int absolute,
     float *to = buf;
     for (int64_t i = 0; i < n; i += 8) {
         __m256i lanes = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n - i)), counting);
-        __m256 v = _mm256_maskload_ps(x + i, lanes);
+        __m256 v = i + 8 <= n ? _mm256_loadu_ps(x + i) : _mm256_maskload_ps(x + i, lanes);
         __m256 z = _mm256_and_ps(v, keep), zeros = _mm256_mul_ps(v, zero);
         finite = _mm256_add_pd(finite, _mm256_castps_pd(_mm256_cmp_ps(zeros, zero, _CMP_NEQ_UQ)));
         __m256 in = _mm256_and_ps(_mm256_cmp_ps(z, out, _CMP_GT_OQ), _mm256_castsi256_ps(lanes));

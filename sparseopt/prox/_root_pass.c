@@ -83,6 +83,13 @@ static inline void stream(void *to, const void *from)
 #undef SO_T
 #undef SO_N
 
+static void widen(const float *x, int64_t n, double *z)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        z[i] = (double)x[i];
+}
+
 static void measure_g(const double *e, const double *f, const double *a, int64_t n, double p,
                       double sums[3])
 {
@@ -229,6 +236,7 @@ const so_root_table SO_CAT(so_root_table, SO_ISA) = {
     .name = SO_STR(SO_ISA),
     .filter_d = filter_d,
     .filter_s = filter_s,
+    .widen = widen,
     .measure_d = measure_d,
     .measure_s = measure_s,
     .load_d = load_d,
