@@ -76,9 +76,9 @@ def positive(values: Any, name: str, m: int) -> np.ndarray:
             f"The {name!r} array must have shape ({m},). Got {array.shape}."
         )
     array = np.ascontiguousarray(array, dtype=np.float64)
-    bad = ~((array > 0) & (array < np.inf))
-    if bad.any():
-        j = int(bad.argmax())
+    # a NaN is the least and the largest, and no array of booleans is needed
+    if array.size and not (array.min() > 0 and array.max() < np.inf):
+        j = int(np.argmin((array > 0) & (array < np.inf)))
         raise ValueError(
             f"The {name!r} array must be positive and finite. "
             f"Got {array[j]} at index {j}."

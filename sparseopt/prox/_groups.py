@@ -226,9 +226,8 @@ class Groups:
                 f"The 'weights' array must have shape ({self.m},). Got {array.shape}."
             )
         array = np.ascontiguousarray(array, dtype=np.float64)
-        bad = ~((array > 0) & (array < np.inf))
-        if bad.any():
-            j = int(bad.argmax())
+        if array.size and not (array.min() > 0 and array.max() < np.inf):
+            j = int(np.argmin((array > 0) & (array < np.inf)))
             raise ValueError(
                 "The 'weights' array must be positive and finite. "
                 f"Got {array[j]} at index {j}."
