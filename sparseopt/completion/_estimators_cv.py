@@ -149,6 +149,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
             duplicates=duplicates,
             n_threads=effective_n_threads(self.n_threads),
         )
+        self._entries = entries
         seed = int(as_generator(self.random_state).integers(2**32))
         with blas_limit(1):
             searches = [
