@@ -19,11 +19,14 @@ from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import Run
 from sparseopt.linear_model._solvers import NAMES, choose, solve
+from sparseopt.linear_model._units import Units
 from sparseopt.prox import Penalty
 
 _OWNER = "sparseopt.linear_model.path"
 # Share of F(0) that the first solution explains where none is zero.
 _EXPLAINED = 0.01
+# Largest strength of a grid.
+_MOST = 1e300
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -263,8 +266,25 @@ def check_strength(penalty: Penalty, owner: str) -> None:
         ) from error
 
 
+def _critical_in(units: Units, datafit: Datafit, penalty: Penalty) -> float:
+    """The critical strength by way of other units."""
+    for probe in units.strengths():
+        unit = units.penalty(penalty.with_lam(probe), datafit)
+        lam = getattr(unit, "lam", math.nan)
+        if 1e-100 < lam < 1e100:
+            found = critical_lam(units.datafit(datafit), unit)
+            return min(found / lam * probe, _MOST)
+    raise ValueError(
+        f"The 'lams' parameter of {_OWNER} is required for {penalty!r} with data of "
+        "such magnitudes. Got None."
+    )
+
+
 def critical_lam(datafit: Datafit, penalty: Penalty) -> float:
     """Strength from which on zero is optimal, or where the solution is nearly zero."""
+    units = Units.of(datafit)
+    if units:  # in units where nothing overflows, and back
+        return _critical_in(units, datafit, penalty)
     z = datafit.zero()
     if datafit.fit_intercept:
         z = z + datafit.shift(z)
