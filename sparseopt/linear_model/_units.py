@@ -116,7 +116,7 @@ class Units:
             f"written in other units. Got {float(top):.3g}; rescale it."
         )
 
-    def _times(self, lam: float, degree: float) -> float:
+    def times(self, lam: float, degree: float) -> float:
         """Strength of a penalty of that degree in the coefficients."""
         exponent = degree * self.coef - self.loss
         whole = math.floor(exponent)
@@ -135,15 +135,15 @@ class Units:
         if kind in (NoPenalty, NonNegative, L0Ball):
             return penalty
         if isinstance(penalty, Norm):
-            return _changed(penalty, lam=self._times(penalty.lam, 1))
+            return _changed(penalty, lam=self.times(penalty.lam, 1))
         if kind in (Ridge, WGSEF, BoxNorm, SpectralBoxNorm):
-            return _changed(penalty, lam=self._times(penalty.lam, 2))
+            return _changed(penalty, lam=self.times(penalty.lam, 2))
         if kind in (L0, Lq):
             degree = 0.0 if kind is L0 else penalty.q
-            return _changed(penalty, lam=self._times(penalty.lam, degree))
+            return _changed(penalty, lam=self.times(penalty.lam, degree))
         if kind is ElasticNet:
-            l1 = self._times(penalty.lam * penalty.l1_ratio, 1)
-            l2 = self._times(penalty.lam * (1.0 - penalty.l1_ratio), 2)
+            l1 = self.times(penalty.lam * penalty.l1_ratio, 1)
+            l2 = self.times(penalty.lam * (1.0 - penalty.l1_ratio), 2)
             ratio = l1 / (l1 + l2) if l1 + l2 > 0.0 else penalty.l1_ratio
             return _changed(penalty, lam=l1 + l2, l1_ratio=ratio)
         if kind in (MCP, SCAD, LogSum):
@@ -153,10 +153,10 @@ class Units:
         return self._composed(penalty)
 
     def _concave(self, penalty: Any) -> Penalty | None:
-        lam = self._times(penalty.lam, 1)
+        lam = self.times(penalty.lam, 1)
         if isinstance(penalty, LogSum):
             eps = float(np.ldexp(penalty.eps, -self.coef))
-            lam = self._times(penalty.lam, 0)
+            lam = self.times(penalty.lam, 0)
             known = 1.0 / _STRAIGHT < eps < _STRAIGHT
             return _changed(penalty, lam=lam, eps=eps) if known else None
         bend = self.loss - 2 * self.coef
@@ -184,7 +184,7 @@ class Units:
         if inner is None:
             return None
         if isinstance(penalty, PlusRidge):
-            ridge = self._times(penalty.ridge, 2)
+            ridge = self.times(penalty.ridge, 2)
             return _changed(penalty, penalty=inner, ridge=max(ridge, 1e-300))
         return _changed(penalty, penalty=inner)
 

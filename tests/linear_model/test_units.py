@@ -10,6 +10,7 @@ from sparseopt.linear_model import (
     Logistic,
     ProximalRegressorCV,
     SparseEnvelopeRegressor,
+    best_subset,
     minimize_composite,
     overlapping_group_lasso,
     path,
@@ -217,3 +218,18 @@ def test_estimators(scale):
     # ridges are of the unit of squared features
     model = SparseEnvelopeRegressor(2, lam=1e-3 * scale**2).fit(scale * X, Y)
     assert np.flatnonzero(model.coef_).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("a", "b"), FAR)
+@pytest.mark.parametrize("loss", [LeastSquares, Logistic])
+def test_best_subsets(a, b, loss):
+    if loss is Logistic:
+        b, target = 0, Y + RNG.standard_normal(30) > 0
+        near, far = loss(X, target), loss(np.ldexp(X, a), target)
+    else:
+        near, far = loss(X, Y), loss(np.ldexp(X, a), np.ldexp(Y, b))
+    want = best_subset(near, 2, lam=1e-3)
+    found = best_subset(far, 2, lam=float(np.ldexp(1e-3, 2 * a)))
+    assert found.support.tolist() == want.support.tolist()
+    assert np.ldexp(found.objective, -2 * b) == pytest.approx(want.objective, rel=1e-9)
+    np.testing.assert_allclose(np.ldexp(found.coef, a - b), want.coef, rtol=1e-6)
