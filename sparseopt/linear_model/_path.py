@@ -283,8 +283,10 @@ def _critical_in(units: Units, datafit: Datafit, penalty: Penalty) -> float:
 def critical_lam(datafit: Datafit, penalty: Penalty) -> float:
     """Strength from which on zero is optimal, or where the solution is nearly zero."""
     units = Units.of(datafit)
-    if units:  # in units where nothing overflows, and back
+    if units.scales:  # in units where nothing overflows, and back
         return _critical_in(units, datafit, penalty)
+    if units:
+        datafit = units.datafit(datafit)
     z = datafit.zero()
     if datafit.fit_intercept:
         z = z + datafit.shift(z)

@@ -88,7 +88,8 @@ class Run:
             penalty = self.units.penalty(penalty, datafit)
             datafit = self.units.datafit(datafit)
             self.options = self.units.options(self.options)
-            w, intercept = self.units.own_coef(w), self.units.own_prediction(intercept)
+            w = self.units.own_coef(w)
+            intercept = self.units.own_intercept(intercept, w)
         self.datafit, self.penalty, self.tol = datafit, penalty, float(tol)
         self.extra: dict[str, Any] = {}
         self.cache: dict[str, Any] = {}

@@ -130,7 +130,7 @@ def solve(
         fields=FIELDS,
         state={
             "coef": lambda: run.units.given_coef(run.w),
-            "intercept": lambda: run.units.given_prediction(run.intercept),
+            "intercept": lambda: run.units.given_intercept(run.intercept, run.w),
         },
     )
     with run.monitor:
@@ -181,7 +181,7 @@ def _result(run: Run, status: Status, name: str) -> CompositeResult:
     coef = run.units.given_coef(run.w, run.design.dtype)
     rows = coef != 0 if coef.ndim == 1 else np.any(coef != 0, axis=1)
     vector = bool(run.datafit.n_outputs)
-    intercept = run.units.given_prediction(run.intercept)
+    intercept = run.units.given_intercept(run.intercept, run.w)
     return CompositeResult(
         coef=coef,
         intercept=np.array(intercept) if vector else float(intercept),

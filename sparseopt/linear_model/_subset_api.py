@@ -254,7 +254,7 @@ def _result(
     coef = units.given_coef(fit.w, datafit.design.dtype)
     return SubsetResult(
         coef=coef,
-        intercept=units.given_prediction(fit.intercept),
+        intercept=units.given_intercept(fit.intercept, fit.w),
         support=np.flatnonzero(coef),
         group_support=found.blocks,
         is_local=found.is_local,

@@ -1,8 +1,10 @@
-"""Units of data far from one, in which squares and products are normal numbers.
+"""Units and origins of data, in which squares and differences keep their digits.
 
 Samples of 1e140 against targets of 1e-140 have coefficients of 1e-280, whose squares
 are lost.  Data beyond a range are divided by powers of two, which is exact, the penalty
-is written in the new coefficients, and what a solve finds is mapped back.
+is written in the new coefficients, and what a solve finds is mapped back.  Where
+features lie far from zero, against their spread, and there is an intercept, they are
+taken from one of their values, which is exact too; the intercept pays for it.
 """
 
 from __future__ import annotations
@@ -50,9 +52,11 @@ _DEGREES = {LeastSquares: 2, Huber: 2, Logistic: 0, Multinomial: 0, Poisson: 0, 
 _MOST = 1e140
 # Concave penalties bent less than that are straight over any coefficients.
 _STRAIGHT = 1e100
+# Features as far from zero as that many times their spread, in a few samples.
+_FAR, _FEW = 100.0, 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Units:
     """Exponents of two: what given numbers are divided by.
 
@@ -60,11 +64,14 @@ class Units:
     ----------
     features, targets, loss : int
         Those of X, of y and predictions, and of loss, penalty and gap.
+    origin : ndarray of shape (p,) or None
+        What is taken off the features after that, None for nothing.
     """
 
     features: int = 0
     targets: int = 0
     loss: int = 0
+    origin: np.ndarray | None = None
 
     @classmethod
     def of(cls, datafit: Datafit) -> Units:
@@ -76,9 +83,15 @@ class Units:
         if degree:
             targets = _exponent(float(np.abs(datafit.y).max()), datafit.design.dtype)
         features = math.frexp(datafit.design.extreme)[1]
-        return cls(features, targets, degree * targets)
+        origin = _origin(datafit.design, features) if datafit.fit_intercept else None
+        return cls(features, targets, degree * targets, origin)
 
     def __bool__(self) -> bool:
+        return self.scales or self.origin is not None
+
+    @property
+    def scales(self) -> bool:
+        """Whether there are other units, not only another origin."""
         return bool(self.features or self.targets)
 
     @property
@@ -91,6 +104,8 @@ class Units:
         other = copy.copy(datafit)
         if self.features:
             other.design = _divided(datafit.design, self.features)
+        if self.origin is not None:
+            other.design = Design(other.design.X - self.origin)
         if self.targets:
             other.y = np.ldexp(datafit.y, -self.targets)
         if isinstance(other, Huber) and self.targets:
@@ -104,7 +119,7 @@ class Units:
 
         Raises ValueError where there is none of the same form.
         """
-        found = self._rescaled(penalty)
+        found = self._rescaled(penalty) if self.scales else penalty
         if found is not None:
             return found
         name = "X" if self.features else "y"
@@ -201,7 +216,7 @@ class Units:
 
     def given_coef(self, w: Any, dtype: Any = np.float64) -> Any:
         """Coefficients in the units of the data, of that type if it holds them."""
-        if not self:
+        if not self.scales:
             return np.asarray(w).astype(dtype)
         with np.errstate(over="ignore", under="ignore"):
             wide = np.ldexp(np.asarray(w, dtype=np.float64), self.coef)
@@ -213,16 +228,20 @@ class Units:
         """Coefficients in these units."""
         return w if w is None else np.ldexp(np.asarray(w, np.float64), -self.coef)
 
-    def given_prediction(self, b: Any) -> Any:
-        """Predictions or intercepts in the units of the data."""
+    def given_intercept(self, b: Any, w: np.ndarray) -> Any:
+        """Intercepts of coefficients w, both in these units, for the data."""
+        if self.origin is not None:
+            b = b - self.origin.astype(np.float64) @ w
         b = np.ldexp(b, self.targets)
         return b if np.ndim(b) else float(b)
 
-    def own_prediction(self, b: Any) -> Any:
-        """Predictions or intercepts in these units."""
-        if b is None or not self.targets:
+    def own_intercept(self, b: Any, w: np.ndarray | None) -> Any:
+        """Intercepts in these units, for coefficients w in these units."""
+        if b is None:
             return b
         b = np.ldexp(b, -self.targets)
+        if self.origin is not None and w is not None:
+            b = b + self.origin.astype(np.float64) @ w
         return b if np.ndim(b) else float(b)
 
     def given_dual(self, theta: Any) -> Any:
@@ -240,6 +259,21 @@ class Units:
 def _exponent(top: float, dtype: np.dtype) -> int:
     least, most = usual_range(dtype)
     return 0 if top == 0.0 or least <= top <= most else math.frexp(top)[1]
+
+
+def _origin(design: Design, exponent: int) -> np.ndarray | None:
+    """A value of each feature that is far from zero, 0 for the others.
+
+    Differences of numbers within a factor of two are exact.
+    """
+    if design.kind != "dense":
+        return None
+    rows = np.ldexp(design.X[:: max(1, design.n // _FEW)], -exponent)
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    least = np.minimum(np.abs(low), np.abs(high))
+    with np.errstate(over="ignore"):
+        far = (low < high) & (least > _FAR * (high - low))
+    return np.where(far, low, 0).astype(design.dtype) if far.any() else None
 
 
 def _divided(design: Design, exponent: int) -> Design:
