@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sparseopt.linear_model import _kernels
-from sparseopt.linear_model._forms import newton_direction
+from sparseopt.linear_model._forms import first_kink, newton_direction
 from sparseopt.prox import GroupLasso, Penalty, SparseGroupLasso
 
 _NEAR = 0.9
@@ -238,7 +238,7 @@ class GroupBlocks:
                 continue
             shares = [1.0, 0.3, 0.1]
             if kinked:  # up to the first kink it falls where a longer one does not
-                shares.append(_first_kink(old, direction))
+                shares.append(first_kink(old, direction))
             for t in shares:
                 new = old + t * direction
                 if kinked:
@@ -270,12 +270,6 @@ class GroupBlocks:
         bend = np.where(same, np.outer(pull, unit), 0.0)
         bend[np.diag_indices_from(bend)] += factor
         return bend
-
-
-def _first_kink(old: np.ndarray, direction: np.ndarray) -> float:
-    """Share of the direction at which the first coordinate is zero, at most 1."""
-    ahead = direction * old < 0
-    return float(np.min(-old[ahead] / direction[ahead], initial=1.0))
 
 
 def _largest_eigenvalues(H: np.ndarray, ptr: np.ndarray) -> np.ndarray:
