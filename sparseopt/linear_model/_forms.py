@@ -65,6 +65,12 @@ class Coordinates:
             penalty.is_convex,
         )
 
+    @property
+    def is_smooth(self) -> bool:
+        """Whether there is no kink at zero: also of a ridge, which has no l1 part."""
+        ridge = self.kind == "elastic_net" and self.params[0] == 0.0
+        return self.kind in _SMOOTH_AT_ZERO or (ridge and not self.positive)
+
     def part(self, cols: np.ndarray) -> Coordinates:
         """The penalty of some coordinates."""
         return replace(self, weights=self.weights[cols])
@@ -141,7 +147,7 @@ class Coordinates:
 
     def near(self, w: np.ndarray, cols: np.ndarray, g: np.ndarray) -> np.ndarray:
         """Which columns of a working set are active or nearly so."""
-        if self.kind in _SMOOTH_AT_ZERO:
+        if self.is_smooth:
             return np.ones(cols.size, dtype=bool)
         ratio = self.params[0] if self.kind == "elastic_net" else 1.0
         push = -g if self.positive else np.abs(g)
@@ -156,7 +162,7 @@ class Coordinates:
 
     def active(self, w: np.ndarray) -> np.ndarray:
         """Coordinates at which the penalty is smooth."""
-        if self.kind == "none":
+        if self.is_smooth and self.kind != "box":
             return np.arange(w.size)
         if self.kind == "box":
             return np.flatnonzero((w > self.params[0]) & (w < self.params[1]))
@@ -305,7 +311,7 @@ class Coordinates:
         """`new`, stopped at the kinks between it and `old`."""
         if self.kind == "box":
             return np.clip(new, *self.params)
-        if self.kind in _SMOOTH_AT_ZERO:
+        if self.is_smooth:
             return new
         # a coordinate that ends at its kink is there but for rounding
         inside = (new * old > 0) & (np.abs(new) > 1e-15 * np.abs(old))

@@ -3,8 +3,8 @@
 Samples of 1e140 against targets of 1e-140 have coefficients of 1e-280, whose squares
 are lost.  Data beyond a range are divided by powers of two, which is exact, the penalty
 is written in the new coefficients, and what a solve finds is mapped back.  Where
-features lie far from zero, against their spread, and there is an intercept, they are
-taken from one of their values, which is exact too; the intercept pays for it.
+features or targets lie far from zero, against their spread, and there is an intercept,
+they are taken from one of their values, which is exact too; the intercept pays for it.
 """
 
 from __future__ import annotations
@@ -66,12 +66,15 @@ class Units:
         Those of X, of y and predictions, and of loss, penalty and gap.
     origin : ndarray of shape (p,) or None
         What is taken off the features after that, None for nothing.
+    level : float
+        What is taken off the targets after that.
     """
 
     features: int = 0
     targets: int = 0
     loss: int = 0
     origin: np.ndarray | None = None
+    level: float = 0.0
 
     @classmethod
     def of(cls, datafit: Datafit) -> Units:
@@ -83,11 +86,14 @@ class Units:
         if degree:
             targets = _exponent(float(np.abs(datafit.y).max()), datafit.design.dtype)
         features = math.frexp(datafit.design.extreme)[1]
-        origin = _origin(datafit.design, features) if datafit.fit_intercept else None
-        return cls(features, targets, degree * targets, origin)
+        units = features, targets, degree * targets
+        if not datafit.fit_intercept:
+            return cls(*units)
+        level = _far_value(np.ldexp(datafit.y, -targets)) if degree else 0.0
+        return cls(*units, _origin(datafit.design, features), float(level))
 
     def __bool__(self) -> bool:
-        return self.scales or self.origin is not None
+        return self.scales or self.origin is not None or self.level != 0.0
 
     @property
     def scales(self) -> bool:
@@ -108,6 +114,8 @@ class Units:
             other.design = Design(other.design.X - self.origin)
         if self.targets:
             other.y = np.ldexp(datafit.y, -self.targets)
+        if self.level:
+            other.y = other.y - self.level
         if isinstance(other, Huber) and self.targets:
             # a width of zero is no loss
             delta = max(float(np.ldexp(other.delta, -self.targets)), 1e-300)
@@ -232,14 +240,14 @@ class Units:
         """Intercepts of coefficients w, both in these units, for the data."""
         if self.origin is not None:
             b = b - self.origin.astype(np.float64) @ w
-        b = np.ldexp(b, self.targets)
+        b = np.ldexp(b + self.level, self.targets)
         return b if np.ndim(b) else float(b)
 
     def own_intercept(self, b: Any, w: np.ndarray | None) -> Any:
         """Intercepts in these units, for coefficients w in these units."""
         if b is None:
             return b
-        b = np.ldexp(b, -self.targets)
+        b = np.ldexp(b, -self.targets) - self.level
         if self.origin is not None and w is not None:
             b = b + self.origin.astype(np.float64) @ w
         return b if np.ndim(b) else float(b)
@@ -262,18 +270,24 @@ def _exponent(top: float, dtype: np.dtype) -> int:
 
 
 def _origin(design: Design, exponent: int) -> np.ndarray | None:
-    """A value of each feature that is far from zero, 0 for the others.
+    """A value of each feature that is far from zero, 0 for the others."""
+    if design.kind != "dense":
+        return None
+    rows = design.X[:: max(1, design.n // _FEW)]
+    found = _far_value(np.ldexp(rows, -exponent))
+    return found.astype(design.dtype) if found.any() else None
+
+
+def _far_value(rows: np.ndarray) -> np.ndarray:
+    """The least of each column where all are far from zero, else 0.
 
     Differences of numbers within a factor of two are exact.
     """
-    if design.kind != "dense":
-        return None
-    rows = np.ldexp(design.X[:: max(1, design.n // _FEW)], -exponent)
     low, high = rows.min(axis=0), rows.max(axis=0)
     least = np.minimum(np.abs(low), np.abs(high))
     with np.errstate(over="ignore"):
         far = (low < high) & (least > _FAR * (high - low))
-    return np.where(far, low, 0).astype(design.dtype) if far.any() else None
+    return np.where(far, low, 0)
 
 
 def _divided(design: Design, exponent: int) -> Design:

@@ -8,6 +8,7 @@ from sparseopt.exceptions import ConvergenceWarning
 from sparseopt.linear_model import (
     Huber,
     LeastSquares,
+    Logistic,
     Multinomial,
     best_subset,
     minimize_composite,
@@ -15,7 +16,7 @@ from sparseopt.linear_model import (
 )
 from sparseopt.linear_model._design import Design
 from sparseopt.linear_model._group_forms import GroupBlocks
-from sparseopt.prox import L1, GroupLasso
+from sparseopt.prox import L1, GroupLasso, Ridge
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 6))
@@ -140,6 +141,37 @@ def test_sparse_features_far_from_zero():
     near = minimize_composite(LeastSquares(X, Y, fit_intercept=True), L1(0.05))
     assert result.converged
     np.testing.assert_allclose(result.coef, near.coef, atol=1e-3)
+
+
+@pytest.mark.parametrize("loss", [LeastSquares, Huber])
+@pytest.mark.parametrize("solver", ["auto", "prox_grad"])
+@pytest.mark.parametrize("penalty", [L1(0.05), GroupLasso(0.05, groups=2), L1(10.0)])
+def test_targets_far_from_zero(loss, solver, penalty):
+    """Dual values do not lose the digits that targets of that size would take."""
+    far = Y + 1e7
+    moved, kept = far - 1e7, far.copy()
+    near = minimize_composite(loss(X, moved, fit_intercept=True), penalty)
+    datafit = loss(X, far, fit_intercept=True)
+    result = minimize_composite(datafit, penalty, solver=solver)
+    assert result.converged and np.array_equal(datafit.y, kept)
+    assert result.objective == pytest.approx(near.objective, rel=1e-7)
+    # gaps of 1e-8 bound coefficients by their root
+    np.testing.assert_allclose(result.coef, near.coef, atol=1e-3)
+    assert result.intercept - 1e7 == pytest.approx(near.intercept, abs=1e-3)
+    again = minimize_composite(datafit, penalty, solver=solver, init=result)
+    assert again.n_iter <= 2
+    assert best_subset(datafit, 1).intercept == pytest.approx(1e7, rel=1e-6)
+
+
+def test_ridges_have_no_kink_for_newton_steps_to_stop_at():
+    """Conditioning of 1e10, that sweeps alone would take forever for."""
+    datafit = Logistic(X + 1e5, np.sign(Y))
+    result = minimize_composite(datafit, Ridge(5e-3))
+    assert result.converged and result.n_epochs < 1000
+    z = (X + 1e5) @ result.coef
+    slope = (X + 1e5).T @ datafit.gradient(z) + 5e-3 * result.coef
+    # what the gap is at the dual point of the gradient
+    assert slope @ slope / (2 * 5e-3) <= 1e-8 * np.log(2)
 
 
 def test_gradient_steps_that_lead_nowhere_end():
