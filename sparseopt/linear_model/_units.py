@@ -36,6 +36,7 @@ from sparseopt.prox import (
     NonNegative,
     NoPenalty,
     Penalty,
+    PlusRidge,
     Positive,
     Ridge,
     Scaled,
@@ -43,8 +44,6 @@ from sparseopt.prox import (
     Simplex,
     SpectralBoxNorm,
 )
-from sparseopt.prox._calculus_sum import PlusRidge
-from sparseopt.prox._penalty import Norm
 
 # Degree of the loss in the unit of the targets; 0 where targets have no unit.
 _DEGREES = {LeastSquares: 2, Huber: 2, Logistic: 0, Multinomial: 0, Poisson: 0, Cox: 0}
@@ -157,7 +156,7 @@ class Units:
         kind = type(penalty)
         if kind in (NoPenalty, NonNegative, L0Ball):
             return penalty
-        if isinstance(penalty, Norm):
+        if hasattr(penalty, "dual_norm"):  # a multiple of a norm
             return _changed(penalty, lam=self.times(penalty.lam, 1))
         if kind in (Ridge, WGSEF, BoxNorm, SpectralBoxNorm):
             return _changed(penalty, lam=self.times(penalty.lam, 2))
