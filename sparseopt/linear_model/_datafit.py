@@ -260,14 +260,7 @@ class LeastSquares(Datafit):
     is_quadratic = True
 
     def _targets(self, y: Any) -> np.ndarray:
-        y = super()._targets(y)
-        top = float(np.abs(y).max())
-        if top and not _LEAST < top < _MOST:
-            raise ValueError(
-                f"The 'y' array must have a largest magnitude in [{_LEAST}, {_MOST}], "
-                f"or its squares are lost. Got {top:.3g}; rescale it."
-            )
-        return y
+        return with_squares(super()._targets(y))
 
     def value(self, z: np.ndarray) -> float:
         r = z - self.y
@@ -370,6 +363,17 @@ class Logistic(Datafit):
                 "where an intercept is fitted. Got one."
             )
         return _newton_shift(self, z)
+
+
+def with_squares(y: np.ndarray) -> np.ndarray:
+    """The targets; an error if their squares overflow or all vanish."""
+    top = float(np.abs(y).max())
+    if top and not _LEAST < top < _MOST:
+        raise ValueError(
+            f"The 'y' array must have a largest magnitude in [{_LEAST}, {_MOST}], "
+            f"or its squares are lost. Got {top:.3g}; rescale it."
+        )
+    return y
 
 
 def curvatures(datafit: Datafit, z: np.ndarray) -> np.ndarray:

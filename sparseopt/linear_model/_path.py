@@ -22,6 +22,7 @@ from sparseopt.linear_model._free import free_entries
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import Run
 from sparseopt.linear_model._solvers import MESSAGES, NAMES, choose, solve
+from sparseopt.linear_model._units import Units
 from sparseopt.prox import NoPenalty, Penalty
 
 _OWNER = "sparseopt.linear_model.path"
@@ -29,6 +30,8 @@ _OWNER = "sparseopt.linear_model.path"
 _EXPLAINED = 0.01
 # Gap to which features without a penalty are fitted for the first strength.
 _FREE_TOL = 1e-10
+# Largest strength of a grid.
+_MOST = 1e300
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -271,11 +274,30 @@ def check_strength(penalty: Penalty, owner: str) -> None:
         ) from error
 
 
+def _critical_in(units: Units, datafit: Datafit, penalty: Penalty) -> float:
+    """The critical strength by way of other units."""
+    for probe in units.strengths():
+        unit = units.penalty(penalty.with_lam(probe), datafit)
+        lam = getattr(unit, "lam", math.nan)
+        if 1e-100 < lam < 1e100:
+            found = critical_lam(units.datafit(datafit), unit)
+            return min(found / lam * probe, _MOST)
+    raise ValueError(
+        f"The 'lams' parameter of {_OWNER} is required for {penalty!r} with data of "
+        "such magnitudes. Got None."
+    )
+
+
 def critical_lam(datafit: Datafit, penalty: Penalty) -> float:
     """Strength from which on zero is optimal, or where the solution is nearly zero.
 
     Coefficients that the penalty leaves free are fitted, as an intercept is.
     """
+    units = Units.of(datafit)
+    if units.scales:  # in units where nothing overflows, and back
+        return _critical_in(units, datafit, penalty)
+    if units:
+        datafit = units.datafit(datafit)
     free = _free_features(datafit, penalty)
     z = datafit.zero()
     if free.size:

@@ -135,7 +135,7 @@ def solve(
     Whatever ends it, the run is left at that point.
     """
     _check_options(run.options, name, owner)
-    run.design.require_squares()
+    run.given.design.require_squares()
     run.monitor = Monitor(
         owner,
         tol=run.tol,
@@ -144,7 +144,10 @@ def solve(
         verbose=verbose,
         callback=callback,
         fields=FIELDS,
-        state={"coef": lambda: run.w, "intercept": lambda: run.intercept},
+        state={
+            "coef": lambda: run.units.given_coef(run.w),
+            "intercept": lambda: run.units.given_intercept(run.intercept, run.w),
+        },
     )
     with run.monitor:
         try:
@@ -198,23 +201,24 @@ def _result(run: Run, status: Status, name: str) -> CompositeResult:
         status = Status.CONVERGED
     elif proof.residual > run.tol and status is Status.CONVERGED:
         status = Status.PRECISION
-    coef = run.w.astype(run.design.dtype)
+    coef = run.units.given_coef(run.w, run.design.dtype)
     rows = coef != 0 if coef.ndim == 1 else np.any(coef != 0, axis=1)
     vector = bool(run.datafit.n_outputs)
+    intercept = run.units.given_intercept(run.intercept, run.w)
     return CompositeResult(
         coef=coef,
-        intercept=np.array(run.intercept) if vector else float(run.intercept),
+        intercept=np.array(intercept) if vector else float(intercept),
         support=np.flatnonzero(rows),
-        dual=proof.dual,
+        dual=run.units.given_dual(proof.dual),
         u=run.extra.get("u"),
         solver=name,
         n_epochs=run.n_epochs,
         status=status,
         message=MESSAGES.get(status, ""),
         n_iter=run.n_iter,
-        objective=proof.objective,
+        objective=run.units.given_loss(proof.objective),
         residual=proof.residual,
-        gap=proof.gap,
+        gap=run.units.given_loss(proof.gap),
         history=run.monitor.history(),
         elapsed=run.monitor.elapsed,
     )
