@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt._core._arrays import plain_array
+
 
 class Groups:
     """Disjoint groups among `n` coordinates; those in no group are free.
@@ -216,7 +218,7 @@ class Groups:
                 )
             sizes = self.sizes.astype(np.float64)
             return np.sqrt(sizes) if weights == "sqrt" else sizes
-        array = np.asarray(weights)
+        array = plain_array(weights, "weights")
         if array.dtype.kind not in "fiu":
             raise TypeError(
                 f"The 'weights' array must hold real numbers. Got dtype {array.dtype}."

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Callable_, Interval, public_name
 from sparseopt.prox._cardinality import project_l0_ball
 from sparseopt.prox._groups import Groups
@@ -331,7 +332,7 @@ def _level_distance(fixed: np.ndarray, below: np.ndarray, lowest: float) -> floa
 
 
 def _bound(owner: type, name: str, value: Any) -> Any:
-    array = np.asarray(value)
+    array = plain_array(value, name)
     if array.dtype.kind not in "fiu" or array.ndim > 2:
         raise TypeError(
             f"The {name!r} parameter of {public_name(owner)} must be a float or an "

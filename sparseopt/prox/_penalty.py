@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Interval, check_params, describe, public_name
 from sparseopt.prox._groups import Groups
 
@@ -288,7 +289,8 @@ class Penalty:
         values = {name: self._parameter(name) for name in self._rules}
         check_params(type(self), self._rules, values)
         for name, value in values.items():
-            if isinstance(value, np.generic):
+            # `groups` is the name of a method, too
+            if isinstance(value, np.generic) and name in vars(self):
                 setattr(self, name, value.item())
 
     def _parameter(self, name: str) -> Any:
@@ -445,7 +447,7 @@ def nonnegative_array(
     """Float64 copy of an array of finite numbers that are not negative, or None."""
     if value is None:
         return None
-    array = np.asarray(value)
+    array = plain_array(value, name)
     if array.dtype.kind == "c":
         raise ValueError(
             f"The {name!r} array of {public_name(owner)} must be real. "
