@@ -14,7 +14,7 @@ from sparseopt._core._params import Boolean, check_params
 from sparseopt.linear_model._design import Design
 
 # Squares of targets beyond are lost to overflow or underflow.
-_LEAST, _MOST = 1e-145, 1e145
+_LEAST, MOST = 1e-145, 1e145
 # Share of the secant that Newton steps take for a second derivative of zero.
 _FLAT = 0.03
 # Rounding of F, relative to the squares it is made of.
@@ -275,9 +275,9 @@ class LeastSquares(Datafit):
     def _targets(self, y: Any) -> np.ndarray:
         y = super()._targets(y)
         top = float(np.abs(y).max())
-        if top and not _LEAST < top < _MOST:
+        if top and not _LEAST < top < MOST:
             raise ValueError(
-                f"The 'y' array must have a largest magnitude in [{_LEAST}, {_MOST}], "
+                f"The 'y' array must have a largest magnitude in [{_LEAST}, {MOST}], "
                 f"or its squares are lost. Got {top:.3g}; rescale it."
             )
         return y

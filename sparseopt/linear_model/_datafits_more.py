@@ -404,8 +404,8 @@ def _survival(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     if neither.any():
         row = int(neither.argmax())
         raise ValueError(
-            "The second column of the 'y' array must be 1 for events and 0 for times "
-            f"that are censored; times are the first. Got {array[row, 1]} in row {row}."
+            "The 'y' array must hold times in its first column and 0 or 1 for events "
+            f"in its second. Got {array[row, 1]} there in row {row}."
         )
     return np.array(array[:, 0]), array[:, 1] == 1
 

@@ -16,6 +16,8 @@ _BLOCK = 1 << 22
 _ENTRIES_PER_THREAD = 100_000
 # Largest magnitudes whose squares, summed, are normal numbers.
 _RANGE = 1e-145, 1e145
+# The same of products with float32.
+_SINGLE = 1e-30, 1e30
 
 
 def check_structure(X: Any, name: str = "X") -> None:
@@ -234,23 +236,29 @@ def _column_sums(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _lost_magnitude(array: np.ndarray, name: str) -> float:
-    """Largest magnitude if its square overflows or vanishes, else 0; checks NaN."""
+def _in_range(array: np.ndarray, name: str) -> tuple[np.ndarray, float]:
+    """The array, and its largest magnitude if squares overflow or vanish, else 0.
+
+    NaN are errors.  Where products in float32 would overflow or vanish the array is
+    one of float64.
+    """
     if array.dtype == np.float64 and array.flags.forc:
         flat = array.reshape(-1, order="A")
         with np.errstate(over="ignore"):
             square = float(flat @ flat)
         if _RANGE[0] ** 2 * flat.size < square < _RANGE[1] ** 2:
-            return 0.0
+            return array, 0.0
     top = max(float(array.max()), -float(array.min()))
     if not top < np.inf:  # NaN too
         check_finite(array, name)
-    return 0.0 if _RANGE[0] < top < _RANGE[1] else top
+    if array.dtype == np.float32 and top and not _SINGLE[0] < top < _SINGLE[1]:
+        array = array.astype(np.float64)
+    return array, 0.0 if _RANGE[0] < top < _RANGE[1] else top
 
 
 def _as_dense(X: Any, name: str) -> tuple[np.ndarray, float]:
     array = as_floats(X, name, ndim=2)
-    lost = _lost_magnitude(array, name)
+    array, lost = _in_range(array, name)
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         array = np.asfortranarray(array)
     return array, lost
@@ -263,7 +271,7 @@ def _as_csc(X: Any, name: str) -> tuple[Any, float]:
     data = as_floats(X.data, name, ndim=1) if X.nnz else np.zeros(0)
     if 0 in X.shape:
         raise ValueError(f"The {name!r} matrix must not be empty. Got shape {X.shape}.")
-    lost = _lost_magnitude(data, name) if data.size else 0.0
+    data, lost = _in_range(data, name) if data.size else (data, 0.0)
     matrix = sparse.csc_array(X).astype(data.dtype, copy=False)
     if not matrix.has_sorted_indices or not matrix.has_canonical_format:
         matrix = matrix.copy()

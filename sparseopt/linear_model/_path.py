@@ -307,12 +307,15 @@ def critical_lam(datafit: Datafit, penalty: Penalty) -> float:
     top = float(penalty.critical_lam(grad))
     if not math.isfinite(top):
         # for penalties of degree 2 the first step explains P*(-grad) of F(0)
-        gain = penalty.with_lam(1.0).conjugate(-grad)
+        try:
+            gain = penalty.with_lam(1.0).conjugate(-grad)
+        except NotImplementedError:  # a user's own penalty may have none
+            gain = math.inf
         top = gain / (_EXPLAINED * datafit.scale()) if gain > 0 else 1.0
     if not math.isfinite(top):
         raise ValueError(
             f"The 'lams' parameter of {_OWNER} is required for "
-            f"{type(penalty).__name__}: no strength makes zero optimal."
+            f"{type(penalty).__name__}: no strength is known to make zero optimal."
         )
     return top if top > 0 else 1.0
 

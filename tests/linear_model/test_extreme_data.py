@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 
 from sparseopt.linear_model import (
+    Cox,
     Huber,
     LeastSquares,
     Multinomial,
@@ -85,3 +86,23 @@ def test_norms_of_groups_beyond_the_range_of_squares(scale, groups):
     w = np.array([3.0, 4.0, 0.0, 0.0, 5.0, 12.0])
     value = blocks.value(scale * w)
     assert value == pytest.approx(18.0 * scale, rel=1e-14)
+
+
+@pytest.mark.parametrize("scale", [1e37, 1e-37])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("loss", [LeastSquares, Cox])
+def test_single_precision_near_the_ends_of_its_range(loss, form, scale):
+    """Products with such entries do not fit in float32: they are made in float64."""
+    small = (X * scale).astype(np.float32)
+    y = np.stack([np.abs(Y), Y > 0], axis=1) if loss is Cox else Y
+    result = minimize_composite(loss(form(small), y), L1(0.1 * scale), tol=1e-8)
+    wide = minimize_composite(loss(X, y), L1(0.1), tol=1e-8)
+    assert result.coef.dtype == np.float64
+    # float32 entries are rounded by 6e-8, more where they are subnormal
+    np.testing.assert_allclose(result.coef * scale, wide.coef, atol=1e-5)
+
+
+def test_targets_whose_squares_overflow():
+    for y in (Y * 1e200, np.sign(Y) * 1.7e308):
+        with pytest.raises(ValueError, match=r"'y' array must .*below 1e\+145"):
+            Huber(X, y)

@@ -16,7 +16,16 @@ from sparseopt.linear_model import (
     path,
 )
 from sparseopt.linear_model._path import critical_lam
-from sparseopt.prox import L1, MCP, Box, ElasticNet, GroupLasso, NonNegative, Ridge
+from sparseopt.prox import (
+    L1,
+    MCP,
+    Box,
+    ElasticNet,
+    GroupLasso,
+    NonNegative,
+    Penalty,
+    Ridge,
+)
 
 from ._problems import lasso_gap, regression
 
@@ -190,3 +199,26 @@ def test_limits_of_single_problems_do_not_hide_an_early_end(problem):
         )
     assert result.status is Status.TIME_LIMIT and len(result.lams) < 101
     assert any(" of 101 problems (time_limit)" in str(w.message) for w in caught)
+
+
+class _Own(Penalty):
+    """What users need for a penalty of their own: a value and a prox."""
+
+    def __init__(self, lam=1.0):
+        self.lam = lam
+
+    def value(self, w):
+        return self.lam * np.abs(w).sum()
+
+    def prox(self, w, step=1.0, out=None):
+        return L1(self.lam).prox(w, step, out)
+
+
+def test_penalties_of_users(problem):
+    with pytest.raises(ValueError, match=r"'lams' parameter .* required for _Own"):
+        path(problem, _Own())
+    result = path(problem, _Own(), [0.5, 0.1], tol=1e-8)
+    expected = path(problem, L1(), [0.5, 0.1], tol=1e-12)
+    assert result.converged and result.gap is None
+    # the residual is that of the gradient, coefficients follow it
+    np.testing.assert_allclose(result.coef, expected.coef, atol=1e-5)

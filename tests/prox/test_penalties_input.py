@@ -275,3 +275,10 @@ def test_matrices_are_no_slope_weights():
     for make in (lambda: p.SLOPE([[2.0, 1.0]]), lambda: p.SLOPE(weights=[[]])):
         with pytest.raises(ValueError, match="must have 1 dimension"):
             make()
+
+
+def test_projections_that_are_none():
+    first = p.ConvexSet(lambda w: w[:1])
+    for method in (first.value, first.prox):
+        with pytest.raises(ValueError, match=r"'projection' of .*ConvexSet must .*\(3"):
+            method(np.ones(3))
