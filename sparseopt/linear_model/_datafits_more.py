@@ -404,8 +404,8 @@ def _survival(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     if neither.any():
         row = int(neither.argmax())
         raise ValueError(
-            "The 'y' array must hold times in its first column and 0 or 1 for events "
-            f"in its second. Got {array[row, 1]} there in row {row}."
+            "The 'y' array must hold times and 0 or 1 for events, in this order. "
+            f"Got the event {array[row, 1]} in row {row}."
         )
     return np.array(array[:, 0]), array[:, 1] == 1
 
