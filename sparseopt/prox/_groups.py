@@ -120,7 +120,8 @@ class Groups:
                 "The 'groups' parameter must have a label that is not negative. "
                 f"Got {n} negative ones."
             )
-        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+        found = labels[order]  # differences of labels would overflow
+        starts = np.flatnonzero(np.append(True, found[1:] != found[:-1]))
         indptr = np.append(starts, order.shape[0]).astype(np.int64)
         return cls(n, starts.shape[0], indices=order, indptr=indptr)
 

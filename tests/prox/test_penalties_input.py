@@ -9,6 +9,7 @@ import pytest
 from sparseopt import prox as p
 
 NAN = math.nan
+W = [0.5, 1.0, 2.0, 3.0]
 
 
 def tree(groups, **options):
@@ -282,3 +283,44 @@ def test_projections_that_are_none():
     for method in (first.value, first.prox):
         with pytest.raises(ValueError, match=r"'projection' of .*ConvexSet must .*\(3"):
             method(np.ones(3))
+
+
+@pytest.mark.parametrize("name", [*p.__all__])
+def test_points_may_be_lists(name):
+    """Each method answers as it does for the array."""
+    make = getattr(p, name)
+    given = {"KSupport": (2,), "WGSEF": (2,), "L0Ball": (2,)}.get(name, ())
+    base = (p.Penalty, p.ConvexSet)
+    if not (isinstance(make, type) and issubclass(make, p.Penalty)) or make in base:
+        return
+    try:
+        penalty = make(*given)
+    except TypeError:  # made of other penalties
+        penalty = make(p.L1()) if name in ("Positive", "Scaled") else p.L1()
+    w = np.array([[0.5, 1.0], [2.0, 3.0]] if name[:7] in ("Nuclear", "TV2D") else W)
+    for method in ("value", "prox", "conjugate", "critical_lam"):
+        call = getattr(penalty, method)
+        try:
+            expected = call(w)
+        except NotImplementedError:
+            continue
+        np.testing.assert_array_equal(call(w.tolist()), expected)
+    distance = penalty.subdiff_distance(w.tolist(), -w)
+    np.testing.assert_array_equal(distance, penalty.subdiff_distance(w, -w))
+    np.testing.assert_array_equal(penalty.prox(w=w, step=0.5), penalty.prox(w, 0.5))
+    with pytest.raises(TypeError, match="'w' array must hold real numbers"):
+        penalty.prox(["a", "b"])
+
+
+def test_sums_of_many():
+    total = sum([p.L1(0.25), p.Ridge(0.5)])
+    assert total.value([2.0]) == (p.L1(0.25) + p.Ridge(0.5)).value([2.0])
+    with pytest.raises(TypeError, match="unsupported operand"):
+        1 + p.L1()
+
+
+def test_labels_that_are_hashes():
+    """They differ by less than float64 resolves."""
+    labels = np.array([2**63, 2**63 + 1, 2**63], dtype=np.uint64)
+    assert p.Groups.of(labels, 3).m == 2
+    assert [part.tolist() for part in p.Groups.of(labels, 3).lists()] == [[0, 2], [1]]
