@@ -268,11 +268,9 @@ def _as_dense(X: Any, name: str) -> tuple[np.ndarray, float]:
 
 def _as_csc(X: Any, name: str) -> tuple[Any, float]:
     check_structure(X, name)
-    data = (
-        as_floats(X.data if X.format != "dok" else X.tocoo().data, name, ndim=1)
-        if X.nnz
-        else np.zeros(0)
-    )
+    if X.format not in ("csc", "csr", "coo"):
+        X = X.tocsc()
+    data = as_floats(X.data, name, ndim=1) if X.nnz else np.zeros(0)
     if 0 in X.shape:
         raise ValueError(f"The {name!r} matrix must not be empty. Got shape {X.shape}.")
     extreme = _extreme_magnitude(data, name) if data.size else 0.0

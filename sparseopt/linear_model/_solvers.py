@@ -106,7 +106,7 @@ def choose(datafit: Datafit, penalty: Penalty, solver: str, owner: str) -> str:
         )
         raise ValueError(
             f"No solver of {owner} fits {type(datafit).__name__} with "
-            f"{type(penalty).__name__}. Got {reasons}."
+            f"{_kind(penalty)}. Got {reasons}."
         )
     if solver not in _SOLVERS:
         raise ValueError(f"The 'solver' {solver!r} of {owner} is not available.")
@@ -114,9 +114,13 @@ def choose(datafit: Datafit, penalty: Penalty, solver: str, owner: str) -> str:
     if reason is not None:
         raise ValueError(
             f"The 'solver' parameter of {owner} must fit the problem. Got {solver!r} "
-            f"for {type(datafit).__name__} with {type(penalty).__name__}: {reason}."
+            f"for {type(datafit).__name__} with {_kind(penalty)}: {reason}."
         )
     return solver
+
+
+def _kind(penalty: Penalty) -> str:
+    return "a sum" if isinstance(penalty, Terms) else type(penalty).__name__
 
 
 def solve(

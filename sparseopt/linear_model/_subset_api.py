@@ -168,6 +168,12 @@ def best_subset(
     >>> best_subset(LeastSquares(X, y), 3).group_support
     array([  3,  50, 200])
     """
+    if datafit.n_outputs:
+        raise ValueError(
+            "The 'datafit' parameter of sparseopt.linear_model.best_subset must be a "
+            f"loss with one output. Got {type(datafit).__name__}, which has "
+            f"{datafit.n_outputs}."
+        )
     parts = Groups.of(groups, datafit.design.p)
     check_params(best_subset, {"k": [Interval(1, parts.m, integer=True)]}, {"k": k})
     blocks, found = Blocks.of(parts), Found()
@@ -178,7 +184,7 @@ def best_subset(
     ridge = lam * parts.spread(np.ones(parts.m) if d is None else d, fill=0.0)
     unit = max(datafit.scale(), 1e-300)
     monitor = Monitor(
-        "linear_model.best_subset",
+        "sparseopt.linear_model.best_subset",
         tol=tol,
         max_iter=max_iter or 25,
         max_time=max_time,

@@ -6,6 +6,7 @@ from scipy import sparse
 
 from sparseopt.exceptions import ConvergenceWarning
 from sparseopt.linear_model import (
+    Cox,
     Huber,
     LeastSquares,
     Logistic,
@@ -181,3 +182,23 @@ def test_gradient_steps_that_lead_nowhere_end():
             LeastSquares(X + 1e8, Y), L1(0.05), solver="prox_grad"
         )
     assert result.n_iter < 20_000
+
+
+@pytest.mark.parametrize("scale", [1e37, 1e-37])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("loss", [LeastSquares, Cox])
+def test_single_precision_near_the_ends_of_its_range(loss, form, scale):
+    """Products with such entries do not fit in float32: they are made in float64."""
+    small = (X * scale).astype(np.float32)
+    y = np.stack([np.abs(Y), Y > 0], axis=1) if loss is Cox else Y
+    result = minimize_composite(loss(form(small), y), L1(0.1 * scale), tol=1e-8)
+    wide = minimize_composite(loss(X, y), L1(0.1), tol=1e-8)
+    assert result.coef.dtype == np.float64
+    # float32 entries are rounded by 6e-8, more where they are subnormal
+    np.testing.assert_allclose(result.coef * scale, wide.coef, atol=1e-5)
+
+
+def test_targets_whose_squares_overflow():
+    for y in (Y * 1e200, np.sign(Y) * 1.7e308):
+        with pytest.raises(ValueError, match=r"'y' array must .*below 1e\+145"):
+            Huber(X, y)
