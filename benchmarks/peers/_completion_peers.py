@@ -1,17 +1,148 @@
 """Completion problems, and the packages that solve them, as timed calls."""
 
 import importlib
+import math
 from functools import partial
 
 import _harness as h
 import numpy as np
 from scipy import sparse
 
-from sparseopt.completion import MatrixFactorizer, complete
+from sparseopt.completion import complete
 from sparseopt.datasets import make_low_rank
 
-# Sweeps that peers are tried with: the fewest that reach the target count.
-SWEEPS = (4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60)
+# Parts of the target error that our tolerance, at the observed entries, is tried with.
+SCALES = (1.0, 0.5, 0.3, 0.1)
+# Iterations of peers: the search ends there, or after so many runs.
+MOST, RUNS = 1000, 7
+
+
+# -- equal accuracy -------------------------------------------------------------------
+
+
+def fewest(name, make, error, target, limit, start):
+    """Outcome of one run of a solver that has iterations in place of a tolerance.
+
+    `make(count)` gives the call of so many iterations. The fewest that reach the target
+    are found from the errors of two short runs, which fall by equal factors; no run is
+    meant to take more than `limit` seconds.
+    """
+    runs = {}
+    guess = start[0]
+    while guess is not None and len(runs) < RUNS:
+        answer, seconds = h.timed(make(guess))
+        runs[guess] = float(error(answer)), seconds
+        guess = _next_count(runs, target, limit, start)
+    reached = [count for count, run in runs.items() if run[0] <= target]
+    count = min(reached) if reached else max(runs)
+    found, seconds = runs[count]
+    # what another run could still do within the limit was too little
+    status = "ok" if reached else "fails"
+    if not reached and _room(runs, limit) <= 1.1 * count:
+        status = "over limit"
+    return h.Outcome(
+        name, "", status, "", seconds, error=found, runs=1, info={"iterations": count}
+    )
+
+
+def _room(runs, limit):
+    count = max(runs)
+    return int(limit * count / runs[count][1])
+
+
+def _next_count(runs, target, limit, start):
+    """Iterations to try next, None to stop."""
+    if len(runs) == 1:
+        return start[1]
+    reached = [count for count in runs if runs[count][0] <= target]
+    if reached:
+        less = min(reached) - 1
+        failed = max((c for c in runs if c < less + 1), default=0)
+        if failed == less or less < 1:
+            return None
+        # far from the last failure go half-way, close to it step by step
+        return less if less - failed < 3 else (failed + less + 1) // 2
+    low, high = sorted(runs)[-2:]
+    rate = math.log(runs[high][0] / runs[low][0]) / (high - low)
+    most = min(MOST, _room(runs, limit))
+    if rate > -1e-3 or most <= 1.1 * high:  # it stalls, or takes too long
+        return None
+    step = math.log(target / runs[high][0]) / rate
+    return int(min(max(high + math.ceil(step), high + 1), most))
+
+
+def best_variant(candidate, package, name, makes, error, target, limit, start):
+    """Fastest variant of a peer that reaches the target, else the most accurate one."""
+    if h.version(package) is None:
+        return h.Outcome(name, candidate, "not installed")
+    found = []
+    for label, make in makes.items():
+        outcome = fewest(name, make, error, target, limit, start)
+        count = outcome.info["iterations"]
+        changes = {
+            "candidate": candidate,
+            "variant": f"{label}, {count} iterations",
+            "call": make(count),
+        }
+        found.append(h.replace(outcome, **changes))
+    ok = [outcome for outcome in found if outcome.status == "ok"]
+    if ok:
+        return min(ok, key=lambda o: o.seconds)
+    return min(found, key=lambda o: o.error)
+
+
+def our_best(name, make, error, target):
+    """Our call with the loosest tolerance that reaches the target."""
+    for scale in SCALES:
+        call = make(scale * target)
+        found = float(error(call()))
+        if found <= target:
+            break
+    status = "ok" if found <= target else "fails"
+    variant = f"tol {scale * target:.0e}"
+    return h.Outcome(name, "sparseopt", status, variant, error=found, call=call)
+
+
+def race(outcomes, limit):
+    """`race` of the harness for ours and the peers that got there."""
+    return h.race(outcomes, repeats=5, budget=limit)
+
+
+def show(outcomes, title):
+    """Table of one comparison; ratios are to our time."""
+    unit = outcomes[0].seconds
+    rows = [
+        (
+            o.candidate,
+            o.variant,
+            h.number(o.seconds, 4),
+            h.number(o.seconds / unit),
+            h.number(o.error, 4),
+            o.status,
+        )
+        for o in outcomes
+    ]
+    print(title)
+    h.print_table(("solver", "variant", "seconds", "ratio", "error", "status"), rows)
+
+
+def bar(name, least, ours, peer):
+    """Bar on how many times longer a peer takes, at least where it never gets there."""
+    target = f">= {least}x"
+    if ours.status != "ok":
+        return h.Bar(name, target, f"ours {ours.status}", False)
+    if peer.status == "not installed":
+        return h.Bar(name, target, "not installed", False)
+    ratio = peer.seconds / ours.seconds
+    text = f"{ratio:.1f}x"
+    if peer.status == "over limit":
+        text = f">= {text} (stopped at {peer.error:.1e})"
+    elif peer.status == "fails":
+        text = f"never (stops at {peer.error:.1e} after {text})"
+    return h.Bar(name, target, text, peer.status == "fails" or ratio >= least)
+
+
+# -- exact recovery -------------------------------------------------------------------
 
 
 def recovery_problems(quick):
@@ -24,20 +155,12 @@ def recovery_problems(quick):
     ]
 
 
-def error(problem, factors):
-    """Relative error at all entries of a pair of factors."""
-    return problem.relative_error(*factors)
-
-
-# -- solvers: functions of (problem, sweeps) that return a call ------------------------
-
-
-def ours(problem, target):
+def ours(problem, tol):
     """Our default, told the error that is asked for at the observed entries."""
     k = len(problem.s)
 
     def call():
-        result = complete(problem.X, k, tol=target, tol_obj=0.0, n_threads=1)
+        result = complete(problem.X, k, tol=tol, tol_obj=0.0, n_threads=1)
         return result.U * result.s, result.V
 
     return call
@@ -70,61 +193,24 @@ def cmfrec(problem, sweeps, cg_steps=None, lam=1e-6):
     return call
 
 
-def fewest_sweeps(make, problem, target, limit):
-    """Outcome of the peer's fastest call that reaches the target.
-
-    `make(problem, sweeps)` gives a call that returns factors.
-    """
-    best = None
-    for sweeps in SWEEPS:
-        call = make(problem, sweeps)
-        factors, seconds = h.timed(call)
-        found = error(problem, factors)
-        if best is None or found < best[0]:
-            best = found, seconds, sweeps, call
-        if found <= target or seconds > limit:
-            break
-    return best
-
-
-def race_recovery(problem, target, peers, limit):
-    """Seconds of our call and of the peers', at equal error."""
-    rows = []
-    call = ours(problem, 0.3 * target)
-    found = error(problem, call())
-    rows.append(("sparseopt", "", found, call))
-    for name, makes in peers.items():
-        if h.version("cmfrec") is None:
-            rows.append((name, "", np.nan, None))
-            continue
-        tried = [
-            (label, *fewest_sweeps(make, problem, target, limit))
-            for label, make in makes.items()
-        ]
-        reached = [row for row in tried if row[1] <= target]
-        if reached:
-            label, found, _, sweeps, call = min(reached, key=lambda row: row[2])
-        else:  # the most accurate one
-            label, found, _, sweeps, call = min(tried, key=lambda row: row[1])
-        rows.append((name, f"{label}, {sweeps} sweeps", found, call))
-    ready = [row for row in rows if row[3] is not None]
-    times = iter(h.interleave([row[3] for row in ready], 5, limit))
-    outcomes = []
-    for name, variant, found, call in rows:
-        seconds = float(np.median(next(times))) if call is not None else np.nan
-        status = "ok" if found <= target else "fails"
-        if call is None:
-            status = "not installed"
-        outcomes.append(
-            h.Outcome(problem.name, name, status, variant, seconds, error=found)
-        )
-    return outcomes
-
-
 CG = {
     f"{steps} steps": partial(cmfrec, cg_steps=steps, lam=1e-6) for steps in (2, 3, 5)
 }
-CHOLESKY = {"Cholesky": partial(cmfrec, lam=1e-12)}
+CHOLESKY = {"lambda 1e-12": partial(cmfrec, lam=1e-12)}
+
+
+def race_recovery(problem, target, candidate, makes, limit):
+    """Outcomes of our call and of the peer's best, at equal error."""
+    name = f"{problem.name}, to {target:.0e}"
+
+    def error(factors):
+        return problem.relative_error(*factors)
+
+    own = our_best(name, partial(ours, problem), error, target)
+    makes = {label: partial(make, problem) for label, make in makes.items()}
+    start = (8, 12) if "CG" in candidate else (4, 8)
+    peer = best_variant(candidate, "cmfrec", name, makes, error, target, limit, start)
+    return race([own, peer], limit)
 
 
 # -- dense tables ---------------------------------------------------------------------
@@ -140,54 +226,27 @@ def dense_problem(quick):
     return X, (problem.U * problem.s) @ problem.V.T, k
 
 
-def fancyimpute(name, X, k):
-    """SoftImpute or IterativeSVD as they are."""
+def _check_array(X, force_all_finite=True):
+    """What fancyimpute 0.7 calls by a name that scikit-learn has given up."""
+    validation = importlib.import_module("sklearn.utils")
+    return validation.check_array(X, ensure_all_finite=force_all_finite)
+
+
+def fancyimpute(name, X, k, iterations):
+    """SoftImpute or IterativeSVD told the rank, without a threshold of their own.
+
+    With the default shrinkage, a 50th of the first singular value, SoftImpute ends far
+    from the truth; here it is small enough for the target.
+    """
     package = importlib.import_module("fancyimpute")
+    for module in ("solver", "soft_impute", "iterative_svd"):
+        part = importlib.import_module(f"fancyimpute.{module}")
+        part.check_array = _check_array
+    options = {"max_iters": iterations, "convergence_threshold": 0.0, "verbose": False}
     if name == "SoftImpute":
-        return lambda: package.SoftImpute(verbose=False).fit_transform(X)
-    return lambda: package.IterativeSVD(rank=k, verbose=False).fit_transform(X)
-
-
-# -- ratings --------------------------------------------------------------------------
-
-
-def rmse(predicted, values):
-    """Root mean square of the errors."""
-    return float(np.sqrt(np.mean(np.square(np.asarray(predicted) - values))))
-
-
-def fit_ours(train, shape, **options):
-    """Our factorizer in float32, and its predictor."""
-    rows, cols, values = train
-    model = MatrixFactorizer(**options, n_threads=1)
-    model.fit_ratings(rows, cols, values.astype(np.float32), shape=shape)
-    return model.predict
-
-
-def fit_cmfrec(train, shape, k, lam, sweeps):
-    """The collective matrix factorisation with biases, in float32."""
-    package = importlib.import_module("cmfrec")
-    rows, cols, values = train
-    X = sparse.coo_matrix((values.astype(np.float32), (rows, cols)), shape=shape)
-    model = package.CMF(
-        k=k, lambda_=lam, niter=sweeps, nthreads=1, use_float=True, verbose=False
-    ).fit(X)
-    return model.predict
-
-
-def fit_surprise(train, shape, k, reg, epochs):
-    """Stochastic gradient factorisation with biases."""
-    package = importlib.import_module("surprise")
-    rows, cols, values = train
-    frame = importlib.import_module("pandas").DataFrame(
-        {"user": rows, "item": cols, "rating": values}
-    )
-    scale = package.Reader(rating_scale=(values.min(), values.max()))
-    data = package.Dataset.load_from_df(frame, scale).build_full_trainset()
-    model = package.SVD(n_factors=k, n_epochs=epochs, reg_all=reg, random_state=0)
-    model.fit(data)
-
-    def predict(rows, cols):
-        return [model.predict(i, j).est for i, j in zip(rows, cols, strict=True)]
-
-    return predict
+        tiny = 1e-5 * np.linalg.norm(np.nan_to_num(X), 2)
+        model = package.SoftImpute(max_rank=k, shrinkage_value=tiny, **options)
+    else:
+        algorithm = name.partition(" ")[2] or "arpack"
+        model = package.IterativeSVD(rank=k, svd_algorithm=algorithm, **options)
+    return lambda: model.fit_transform(X)

