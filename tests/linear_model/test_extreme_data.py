@@ -188,17 +188,19 @@ def test_gradient_steps_that_lead_nowhere_end():
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize("loss", [LeastSquares, Cox])
 def test_single_precision_near_the_ends_of_its_range(loss, form, scale):
-    """Products with such entries do not fit in float32: they are made in float64."""
+    """Products with such entries do not fit in float32: other units are taken."""
     small = (X * scale).astype(np.float32)
     y = np.stack([np.abs(Y), Y > 0], axis=1) if loss is Cox else Y
-    result = minimize_composite(loss(form(small), y), L1(0.1 * scale), tol=1e-8)
+    # what products in float32 leave of the gap's digits
+    result = minimize_composite(loss(form(small), y), L1(0.1 * scale), tol=1e-6)
     wide = minimize_composite(loss(X, y), L1(0.1), tol=1e-8)
-    assert result.coef.dtype == np.float64
-    # float32 entries are rounded by 6e-8, more where they are subnormal
-    np.testing.assert_allclose(result.coef * scale, wide.coef, atol=1e-5)
+    assert result.converged
+    # relative gaps of 1e-6 bound coefficients by their root
+    coef = result.coef.astype(np.float64) * scale
+    np.testing.assert_allclose(coef, wide.coef, atol=2e-3)
 
 
 def test_targets_whose_squares_overflow():
     for y in (Y * 1e200, np.sign(Y) * 1.7e308):
-        with pytest.raises(ValueError, match=r"'y' array must .*below 1e\+145"):
+        with pytest.raises(ValueError, match=r"'y' array must .*1e\+145"):
             Huber(X, y)
