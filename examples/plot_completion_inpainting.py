@@ -53,9 +53,9 @@ def psnr(picture):
 
 
 # %%
-# The repeated SVD fits thirty directions to the known pixels without a penalty, and each
-# of its rounds decomposes the whole picture. The penalty shrinks what the pixels do not
-# support, and rounds go over known pixels only.
+# The repeated SVD fits thirty directions to the known pixels without a penalty, and
+# each of its rounds decomposes the whole picture. The penalty shrinks what the pixels
+# do not support, and rounds go over known pixels only.
 fig, axes = plt.subplots(2, 4, figsize=(12, 6.2))
 part = np.s_[60:210, 290:440]
 for column, (picture, title) in zip(
