@@ -83,7 +83,7 @@ def steps(quick, limit):
     bars = [h.Bar("slope in k, 20 to 200", "<= 1.15", f"{slope:.2f}", slope <= 1.15)]
     counts = [n_entries // 4, n_entries, 4 * n_entries]
     sweeps = [
-        iterations(random_entries(20_000, 20_000, count, np.float64), 20, 3)[0]
+        iterations(random_entries(4000, 4000, count, np.float64), 20, 3)[0]
         for count in counts
     ]
     slope = np.log(sweeps[-1] / sweeps[0]) / np.log(16)
@@ -95,7 +95,7 @@ def steps(quick, limit):
     ]
     print(f"one iteration, 4000 x 4000, {X.nnz} entries, float64")
     h.print_table(("k", "seconds"), [(k, h.number(t)) for k, t in times.items()])
-    print("one iteration, 20000 x 20000, k = 20, float64")
+    print("one iteration, 4000 x 4000, k = 20, float64")
     table = [(c, h.number(t)) for c, t in zip(counts, sweeps, strict=True)]
     h.print_table(("entries", "seconds"), table)
     for k, least in ((100, 7), (200, 15)):

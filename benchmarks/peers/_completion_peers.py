@@ -2,6 +2,7 @@
 
 import importlib
 import math
+from dataclasses import replace
 from functools import partial
 
 import _harness as h
@@ -84,7 +85,7 @@ def best_variant(candidate, package, name, makes, error, target, limit, start):
             "variant": f"{label}, {count} iterations",
             "call": make(count),
         }
-        found.append(h.replace(outcome, **changes))
+        found.append(replace(outcome, **changes))
     ok = [outcome for outcome in found if outcome.status == "ok"]
     if ok:
         return min(ok, key=lambda o: o.seconds)

@@ -126,6 +126,7 @@ class Driver:
         sweeps.sweep(lam, self.steps, target)
         if sweeps.rss <= target and not self.single:
             sweeps.measure()  # what is reported has been seen
+            run.measured = sweeps.factors
         run.work += (sweeps.half.work - work) / 2 * sweeps.k / run.k
         if not math.isfinite(sweeps.rss):
             raise Stop(Status.NUMERICAL_FAILURE)

@@ -102,6 +102,7 @@ class Run:
     outliers: np.ndarray | None = None  # of the entries in row order
     lazy: dict[str, Any] = field(default_factory=dict)  # for callbacks, made if asked
     validation: list[float] = field(default_factory=list)  # RMSE where held out
+    measured: Factors | None = None  # those whose residual came from a pass over all
 
     def __post_init__(self) -> None:
         side = self.entries.rows
@@ -133,6 +134,8 @@ class Run:
 
         Entries marked as outliers do not count.
         """
+        if self.factors is self.measured and self.outliers is None:
+            return self.residual
         f, side = self.factors, self.entries.rows
         left = scaled(f.U, f.s)
         r = self.entries.residual(left, f.V)[0].astype(np.float64, copy=False)
