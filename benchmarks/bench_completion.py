@@ -70,8 +70,26 @@ class Recovery:
         return self.problem.relative_error(fit.U * fit.s, fit.V)
 
 
+def sweeps(data, solver, k, n_threads=1):
+    """Five iterations without homotopy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is cut short
+        return complete(
+            data,
+            k,
+            solver=solver,
+            shape=(1000, 1000),
+            init="random",
+            homotopy=False,
+            tol_obj=0.0,
+            max_iter=5,
+            n_threads=n_threads,
+            random_state=0,
+        )
+
+
 class Sweeps:
-    """Five iterations without homotopy: rough rows beside exact ones."""
+    """Rough rows beside exact ones."""
 
     params = (("als", "als-exact"), (20, 100), TYPES)
     param_names = ("solver", "k", "dtype")
@@ -79,41 +97,24 @@ class Sweeps:
     def setup(self, solver, k, dtype):
         self.data = noise(200_000, 1000, dtype)
 
-    def solve(self, solver, k, n_threads=1):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # it is cut short
-            return complete(
-                self.data,
-                k,
-                solver=solver,
-                shape=(1000, 1000),
-                init="random",
-                homotopy=False,
-                tol_obj=0.0,
-                max_iter=5,
-                n_threads=n_threads,
-                random_state=0,
-            )
-
     def time_sweeps(self, solver, k, dtype):
-        self.solve(solver, k)
+        sweeps(self.data, solver, k)
 
     def track_work(self, solver, k, dtype):
-        return self.solve(solver, k).work
+        return sweeps(self.data, solver, k).work
 
 
-class SweepThreads(Sweeps):
+class SweepThreads:
     """The one class that uses more than one thread."""
 
     params = ((1, 2),)
     param_names = ("n_threads",)
-    track_work = None
 
     def setup(self, n_threads):
         self.data = noise(800_000, 1000)
 
     def time_sweeps(self, n_threads):
-        self.solve("als", 40, n_threads)
+        sweeps(self.data, "als", 40, n_threads)
 
 
 class Outliers:

@@ -87,7 +87,7 @@ for film, at in zip(popular, place, strict=True):
         title = str(ratings.col_names[film])
         title = title if len(title) < 28 else title[:25] + "..."
         axes[1].annotate(title, at, fontsize=8, ha="center", va="center")
-axes[1].margins(x=0.14)
+axes[1].margins(x=0.17)
 axes[1].set_title("films that the same people like are close")
 axes[1].set_xticks([])
 axes[1].set_yticks([])
