@@ -29,6 +29,9 @@ _EXTRA, _NARROW = 5, 0.01
 _STRUCTURE = 1.4
 # A local minimum leaves less than this of the values; what leaves more is not low-rank.
 _LOW_RANK = 0.05
+# Ratios of residuals at which eager sweeps are given up: soon where singular values are
+# far apart, which a slow ridge sorts out faster, late where the start alone is poor.
+_SPREAD, _STALL = 10.0, 0.9
 _TAIL = 5  # sweeps by which the speed at the end is judged
 _BLOCK, _ROUNDS = 8, 4
 
@@ -80,7 +83,9 @@ def _eager(run: Run) -> Status | None:
             return status
         ratio = driver.ratios[-1]
         # the first sweep starts from anywhere
-        slow = slow + 1 if ratio > SLOW and len(driver.ratios) > 1 else 0
+        s = driver.sweeps.factors.s
+        stalled = ratio > (SLOW if s[0] > _SPREAD * s[-1] else _STALL)
+        slow = slow + 1 if stalled and len(driver.ratios) > 1 else 0
         if slow == 2:
             if _structure(driver.sweeps, run.rng) > _STRUCTURE:
                 return None
