@@ -187,7 +187,9 @@ class Estimators:
         return LowRankImputer(5, n_threads=1, random_state=0).fit_transform(self.X)
 
     def factorize(self):
-        model = MatrixFactorizer(5, alpha=0.02, n_threads=1, random_state=0)
+        model = MatrixFactorizer(
+            5, alpha=0.02, reg="count", n_threads=1, random_state=0
+        )
         return model.fit(self.ratings)
 
     def time_impute(self):

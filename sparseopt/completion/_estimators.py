@@ -44,14 +44,15 @@ class MatrixFactorizer(FactorModel):
     ----------
     n_components : int, "auto" or None, default=None
         Rank; None is 10, or less where the matrix is smaller, "auto" an estimate.
-    alpha : float, default=0.05
-        Ridge of the factors; with ``reg="count"`` for each entry of a row or column.
+    alpha : float, default=2.0
+        Ridge of the factors, in the unit of the ratings: the default suits one to five
+        stars.  `reg` multiplies it.
     biases : {"row", "col", "both"} or None, default="both"
         Offsets of rows and columns fitted beside the factors.
-    reg : {"count", "frobenius"} or float, default="count"
-        Whether the ridge grows with the number of entries; a number in [0, 1] is the
-        power of it. Where some rows have many entries and others few, 0.25 to 0.5
-        predicts best, with its own `alpha`.
+    reg : {"count", "frobenius"} or float, default=0.5
+        Power of its number of entries that a row's or column's ridge is multiplied by,
+        in [0, 1]; "count" is 1 and "frobenius" 0.  Where some rows have many entries
+        and others few, 0.25 to 0.5 predicts best; each has its own scale of `alpha`.
     bias_reg : float or pair of float, optional
         Ridge of the biases of rows and of columns, whatever `reg`; 5 if not given.
     loss : {"squared", "huber"}, default="squared"
@@ -141,9 +142,9 @@ class MatrixFactorizer(FactorModel):
         self,
         n_components: int | str | None = None,
         *,
-        alpha: float = 0.05,
+        alpha: float = 2.0,
         biases: str | None = "both",
-        reg: str | float = "count",
+        reg: str | float = 0.5,
         bias_reg: float | tuple[float, float] | None = None,
         loss: str = "squared",
         nonnegative: bool = False,

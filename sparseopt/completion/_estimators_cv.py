@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,8 @@ from sparseopt.completion._input import as_entries
 from sparseopt.completion._problem import Entries
 
 _RANKS = (5, 20, 40)
+# Further grids of smaller ridges at most, where the smallest of the default is best.
+_MORE = 4
 _CONSTRAINTS: dict[str, Any] = {
     **COMMON,
     "n_alphas": [Interval(1, None, integer=True)],
@@ -39,7 +42,8 @@ class MatrixFactorizerCV(MatrixFactorizer):
         Ranks; 5, 20 and 40, or what the matrix allows, if not given.
     alpha : sequence of float, optional
         Ridges of the factors; if not given, `n_alphas` parts, from 0.8 to 0.25, of the
-        smallest that leaves biases alone, for each of `reg`.
+        smallest that leaves biases alone, for each of `reg`, and smaller ones while the
+        smallest predicts best.
     n_alphas : int, default=8
         Number of ridges where `alpha` is not given.
     biases : {"row", "col", "both"} or None, default="both"
@@ -57,7 +61,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
         As in `MatrixFactorizer`.
     tol_obj : float, default=1e-5
         Relative decrease of the objective that ends the last fit.
-    max_iter : int, default=100
+    max_iter : int, default=500
         Iteration limit of the last fit.
     dtype : {"float32", "float64"}, optional
         Type to convert ratings to.
@@ -117,7 +121,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
         one_standard_error: bool = False,
         cold_start: str = "bias",
         tol_obj: float = 1e-5,
-        max_iter: int = 100,
+        max_iter: int = 500,
         dtype: Any = None,
         n_threads: int | None = None,
         n_jobs: int | None = None,
@@ -160,17 +164,9 @@ class MatrixFactorizerCV(MatrixFactorizer):
         seed = int(as_generator(self.random_state).integers(2**32))
         with blas_limit(1):
             searches = [
-                cross_validate(
-                    entries,
-                    grid,
-                    cv=self.cv,
-                    options={"biases": self.biases},
-                    max_iter=10,
-                    one_standard_error=self.one_standard_error,
-                    seed=seed,
-                    n_jobs=self.n_jobs,
-                )
+                found
                 for grid in self._grids(entries)
+                for found in self._search(entries, grid, seed)
             ]
         self._report(searches)
         best = MatrixFactorizer(
@@ -185,6 +181,31 @@ class MatrixFactorizerCV(MatrixFactorizer):
         self.result_ = best._fit(entries, None, None, "raise").result_
         self._unpack(self.result_)
         return self
+
+    def _search(self, entries: Entries, grid: Grid, seed: int) -> list[CVScores]:
+        """Scores of a grid, and of smaller ridges while the smallest is the best."""
+        found: list[CVScores] = []
+        while True:
+            scores = cross_validate(
+                entries,
+                grid,
+                cv=self.cv,
+                options={"biases": self.biases},
+                max_iter=10,
+                one_standard_error=self.one_standard_error,
+                seed=seed,
+                n_jobs=self.n_jobs,
+            )
+            found.append(scores)
+            alphas = grid.alpha
+            inside = scores.best["alpha"] > alphas[-1]
+            if inside or self.alpha is not None or len(found) > _MORE:
+                return found
+            if len(alphas) < 2:
+                return found
+            ratio = alphas[-1] / alphas[-2]
+            smaller = alphas[-1] * ratio ** np.arange(1, len(alphas) + 1)
+            grid = replace(grid, alpha=tuple(map(float, smaller)))
 
     def _grids(self, entries: Entries) -> list[Grid]:
         """A grid for each kind of ridge: their strengths do not compare."""

@@ -20,7 +20,7 @@ def ratings():
 
 @pytest.fixture(scope="module")
 def model(ratings):
-    return MatrixFactorizer(3, alpha=0.05, random_state=0).fit(ratings)
+    return MatrixFactorizer(3, alpha=0.05, reg="count", random_state=0).fit(ratings)
 
 
 def whole(model):
@@ -115,7 +115,9 @@ def test_later_ratings(model, ratings):
 
 
 def test_warm_start_goes_on(ratings):
-    model = MatrixFactorizer(3, alpha=0.05, warm_start=True, random_state=0)
+    model = MatrixFactorizer(
+        3, alpha=0.05, reg="count", warm_start=True, random_state=0
+    )
     first = model.fit(ratings).result_
     second = model.fit(ratings).result_
     assert second.n_iter < first.n_iter and second.objective < first.objective
