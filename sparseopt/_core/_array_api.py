@@ -33,6 +33,8 @@ def array_namespace(*arrays: Any) -> ModuleType:
     foreign = [array for array in arrays if _is_foreign(array)]
     if not foreign:
         return np
+    for array in foreign:
+        _check_data(array)
     return _compat().array_namespace(*filter(_is_array, arrays))
 
 
@@ -55,6 +57,7 @@ def to_numpy(array: Any) -> np.ndarray:
     """NumPy array of the same values; memory is shared where that is possible."""
     if not _is_foreign(array):
         return np.asarray(array)
+    _check_data(array)
     if hasattr(array, "detach"):  # torch: without gradients, and NumPy has no bfloat16
         array = array.detach()
         array = array.float() if "bfloat16" in str(array.dtype) else array
@@ -74,6 +77,15 @@ def from_numpy_like(array: np.ndarray, like: Any) -> Any:
     # torch would share read-only memory with a tensor that can be written to
     source = array if array.flags.writeable else array.copy()
     return xp.asarray(source, device=device(like))
+
+
+def _check_data(array: Any) -> None:
+    """Torch's "meta" device has shapes and types only."""
+    if str(getattr(array, "device", "")) == "meta":
+        raise ValueError(
+            "Arrays must hold data. Got a tensor on the device 'meta' of shape "
+            f"{tuple(array.shape)}."
+        )
 
 
 def _is_array(value: Any) -> bool:

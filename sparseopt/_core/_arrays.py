@@ -107,6 +107,14 @@ def _as_numpy(x: Any, name: str) -> np.ndarray:
         return np.asarray(x)
     if hasattr(x, "__dlpack__"):
         return to_numpy(x)
+    array = plain_array(x, name)
+    if array.dtype == object and _has_numbers(x):  # as sklearn does, missing is NaN
+        return np.asarray(x.to_numpy(dtype=np.float64, na_value=np.nan))
+    return array
+
+
+def plain_array(x: Any, name: str) -> np.ndarray:
+    """What NumPy makes of x, of any type; ragged lists are an error."""
     try:
         return np.asarray(x)
     except ValueError as error:
@@ -114,6 +122,13 @@ def _as_numpy(x: Any, name: str) -> np.ndarray:
             f"The {name!r} array must have rows of equal length. "
             f"Got a {type(x).__name__} that no array can be made of."
         ) from error
+
+
+def _has_numbers(x: Any) -> bool:
+    """Whether this is a data frame, or a column of one, of nullable numbers."""
+    types = np.ravel(np.asarray(getattr(x, "dtypes", None), dtype=object))
+    kinds = {getattr(dtype, "kind", "O") for dtype in types}
+    return hasattr(x, "to_numpy") and kinds <= set("fiub")
 
 
 def _check_type(array: np.ndarray, name: str) -> np.dtype:
@@ -158,6 +173,8 @@ def check_finite(array: np.ndarray, name: str) -> None:
     with np.errstate(all="ignore"):
         if np.isfinite(array.sum()):
             return
+    if not array.ndim:
+        raise ValueError(f"The {name!r} array must be finite. Got {array[()]}.")
     index = _first_not_finite(array)
     if index is not None:  # else only the sum overflowed
         place = index if array.ndim > 1 else index[0]

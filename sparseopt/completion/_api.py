@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from sparseopt._core._random import as_generator
 from sparseopt._core._status import Status
 from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._alpha import choose_alpha
-from sparseopt.completion._fit import PLAIN, fit_entries, warn_of_gaps
+from sparseopt.completion._fit import PLAIN, fit_entries, in_units, warn_of_gaps
 from sparseopt.completion._input import as_entries, places_of_mask
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._rank import estimate_rank
@@ -228,6 +229,7 @@ def complete(
     """
     given = dict(locals())  # the arguments, as nothing else is known yet
     _check_together(given)
+    check_bias_reg("complete", bias_reg)
     entries = as_entries(
         X,
         weights=weights,
@@ -241,7 +243,10 @@ def complete(
 
 def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
     rng = as_generator(given["random_state"])
-    k = _rank(given["n_components"], entries, rng)
+    unit, plain = 1.0, entries
+    if "auto" in (given["n_components"], given["alpha"]):
+        plain, unit = in_units(entries)  # their squares must be numbers
+    k = _rank(given["n_components"], plain, rng)
     tol = given["tol"] or _TOL[entries.dtype]
     # a parallel region must be worth its start
     n_threads = effective_n_threads(
@@ -263,7 +268,7 @@ def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
     with monitor, blas_limit(entries.n_threads):
         alpha = given["alpha"]
         if alpha == "auto":
-            alpha = choose_alpha(entries, k, rng, options, given["max_time"])
+            alpha = choose_alpha(plain, k, rng, options, given["max_time"]) * unit
         result = fit_entries(
             entries,
             k,
@@ -298,6 +303,20 @@ def _rank(n_components: int | str, entries: Entries, rng: np.random.Generator) -
             f"Got {k}."
         )
     return k
+
+
+def check_bias_reg(owner: str, bias_reg: Any) -> None:
+    """A pair of ridges, where it is one, holds two numbers that are not negative."""
+    if not isinstance(bias_reg, (tuple, list)):
+        return
+    good = len(bias_reg) == 2 and all(
+        isinstance(b, (int, float, np.number)) and 0 <= b < math.inf for b in bias_reg
+    )
+    if not good:
+        raise ValueError(
+            f"The 'bias_reg' parameter of sparseopt.completion.{owner} must be a float "
+            f"in [0, inf) or a pair of them. Got {bias_reg!r}."
+        )
 
 
 # Options of which only those of one row may be asked for together.

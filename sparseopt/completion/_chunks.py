@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt._core._monitor import State
-from sparseopt._core._params import describe
-from sparseopt.completion._input import as_entries
+from sparseopt._core._params import COMMON, Interval, check_params, describe
+from sparseopt._core._threads import effective_n_threads
+from sparseopt.completion._input import _ids, as_entries, as_shape
 from sparseopt.completion._orders import from_csr
 from sparseopt.completion._problem import Entries, Side
 
 _FILES = (
     "row_ptr", "row_idx", "row_val", "col_ptr", "col_idx", "col_val", "perm", "shape",
 )  # fmt: skip
+_FACTORS = (("U", 2), ("s", 1), ("V", 2))
 
 
 def entries_from_chunks(
@@ -77,8 +81,10 @@ def entries_from_chunks(
     ...     complete(entries, 2).converged
     True
     """
+    given = {"dtype": dtype, "n_threads": n_threads}
+    check_params(entries_from_chunks, COMMON, given)
     again = _restartable(chunks)
-    folder = Path(directory)
+    folder = _path(directory, "directory")
     folder.mkdir(parents=True, exist_ok=True)
     counts = _Counts(shape, dtype)
     for block in again():
@@ -97,6 +103,8 @@ def entries_from_chunks(
         place = slice(start, start + size)
         files["row_idx"][place], files["row_val"][place] = e.rows.idx, e.rows.val
         number = np.diff(e.cols.ptr)
+        if (head + number > files["col_ptr"][1:]).any():
+            raise ValueError(_DIFFERENT)
         # the chunk's part of a column goes behind that of the chunks before it
         target = np.repeat(head - e.cols.ptr[:-1], number) + np.arange(size)
         files["col_idx"][target] = e.cols.idx + row
@@ -147,28 +155,80 @@ def open_entries(directory: str | os.PathLike[str], *, n_threads: int = 1) -> En
     ...     open_entries(folder).n_entries
     3
     """
-    folder = Path(directory)
+    check_params(open_entries, COMMON, {"n_threads": n_threads})
+    folder = _path(directory, "directory")
     missing = [name for name in _FILES if not (folder / f"{name}.npy").exists()]
     if missing:
         raise FileNotFoundError(
             f"The directory {str(folder)!r} must hold the files of "
             f"entries_from_chunks. Missing: {', '.join(missing)}."
         )
-    f = {
-        name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        for name in _FILES
-    }
+    f = {name: _mapped(folder / f"{name}.npy") for name in _FILES}
+    if not _is_whole(f):
+        raise ValueError(
+            f"The files in the directory {str(folder)!r} must be those of one call of "
+            "entries_from_chunks. Got arrays that do not fit together; make them anew."
+        )
     m, n = (int(size) for size in f["shape"])
     rows = Side(np.array(f["row_ptr"]), f["row_idx"], f["row_val"])
     cols = Side(np.array(f["col_ptr"]), f["col_idx"], f["col_val"])
-    return Entries((m, n), rows, cols, f["perm"], n_threads)
+    return Entries((m, n), rows, cols, f["perm"], effective_n_threads(n_threads))
+
+
+def _path(path: Any, name: str) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"The {name!r} parameter must be a path. Got {path!r}.")
+    return Path(path)
+
+
+def _mapped(file: Path) -> np.ndarray:
+    try:
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(
+            f"The file {str(file)!r} must be an array of numbers that "
+            f"entries_from_chunks wrote. It is not: {error}"
+        ) from error
+
+
+def _is_whole(f: dict[str, np.ndarray]) -> bool:
+    """Whether kernels can follow the indices: a damaged file must not crash them."""
+    ids = [f[name] for name in ("row_idx", "col_idx")]
+    size, kind = f["perm"].shape, f["row_val"].dtype
+    good = (
+        f["shape"].shape == (2,)
+        and len(size) == 1
+        and kind in (np.float32, np.float64)
+        and f["col_val"].dtype == kind
+        and f["perm"].dtype in (np.int32, np.int64)
+        and all(a.dtype == np.int32 for a in ids)
+        and all(f[name].shape == size for name in _FILES if name[4:] in ("idx", "val"))
+    )
+    if not good:
+        return False
+    for name, own, other in (("row", 0, 1), ("col", 1, 0)):
+        ptr, idx = f[f"{name}_ptr"], f[f"{name}_idx"]
+        if (
+            ptr.dtype != np.int64
+            or ptr.shape != (f["shape"][own] + 1,)
+            or ptr[0] != 0
+            or ptr[-1] != size[0]
+            or (np.diff(ptr) < 0).any()
+            or idx.min(initial=0) < 0
+            or idx.max(initial=0) >= f["shape"][other]
+            or not np.isfinite(f[f"{name}_val"].sum(dtype=np.float64))
+        ):
+            return False
+    perm = f["perm"]
+    return bool(perm.min(initial=0) >= 0 and perm.max(initial=0) < size[0])
 
 
 class _Counts:
     """First pass: how many entries each row and column has."""
 
     def __init__(self, shape: tuple[int, int] | None, dtype: Any) -> None:
-        self.given, self.dtype = shape, dtype
+        self.given = None if shape is None else as_shape(shape)
+        self.dtype = None if dtype is None else np.dtype(dtype)
         self.rows: list[np.ndarray] = []
         self.cols = np.empty(0, np.int64)
         self.row = self.size = 0
@@ -182,7 +242,14 @@ class _Counts:
     def read(self, block: Any, row: int) -> Entries:
         """Entries of a chunk, its first row being number ``row`` of the whole."""
         if not isinstance(block, tuple):
-            empty = block.nnz == 0 if sparse.issparse(block) else np.isnan(block).all()
+            if sparse.issparse(block):
+                empty = block.nnz == 0
+            elif np.ma.isMaskedArray(block):
+                empty = not block.count()
+            else:
+                if np.shape(block) != (0, len(self.cols)):
+                    block = as_floats(block, "chunk", ndim=2)
+                empty = bool(np.isnan(block).all())
             if empty:  # of a chunk, that is no mistake
                 return _nothing(block.shape, self.dtype or np.float64)
             return as_entries(block, dtype=self.dtype)
@@ -190,8 +257,13 @@ class _Counts:
             raise ValueError(
                 "The 'shape' parameter is necessary for chunks of triplets. Got None."
             )
-        rows, cols, values = block
-        rows = np.asarray(rows)
+        if len(block) != 3:
+            raise ValueError(
+                "A chunk that is a tuple must hold three arrays (rows, cols, values). "
+                f"Got {len(block)} elements."
+            )
+        _, cols, values = block
+        rows = _ids(block[0], "rows")
         if not len(rows):
             return _nothing((0, self.given[1]), self.dtype or np.float64)
         low, high = int(rows.min()), int(rows.max())
@@ -267,9 +339,13 @@ def _restartable(chunks: Any) -> Callable[[], Iterator[Any]]:
         return lambda: (part.compute() for part in parts)
     if callable(chunks):
         return lambda: iter(chunks())
-    if sparse.issparse(chunks) or isinstance(chunks, np.ndarray):
+    if sparse.issparse(chunks) or hasattr(chunks, "shape"):
         return lambda: iter([chunks])
-    if not isinstance(chunks, Iterable) or iter(chunks) is chunks:
+    if (
+        isinstance(chunks, (str, bytes))
+        or not isinstance(chunks, Iterable)
+        or iter(chunks) is chunks
+    ):
         raise TypeError(
             "The 'chunks' parameter must be an iterable that can be gone through "
             f"twice, or a callable that makes one. Got {describe(chunks)}."
@@ -309,7 +385,16 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], every: int = 10) -> None:
-        self.path, self.every = Path(path), int(every)
+        check_params(
+            type(self), {"every": [Interval(1, None, integer=True)]}, {"every": every}
+        )
+        self.path, self.every = _path(path, "path"), int(every)
+        if self.path.is_dir() or not self.path.absolute().parent.is_dir():
+            # better now than after the first iterations
+            raise FileNotFoundError(
+                "The 'path' parameter of sparseopt.completion.Checkpoint must be a "
+                f"file in a directory that exists. Got {str(self.path)!r}."
+            )
 
     def __call__(self, state: State) -> bool:
         if state.n_iter % self.every == 0:
@@ -338,9 +423,28 @@ def load_checkpoint(
     V : ndarray of shape (n, k)
         Right factor.
 
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, or not one of a `Checkpoint`.
+
     Examples
     --------
     See `Checkpoint`.
     """
-    with np.load(path, allow_pickle=False) as file:
-        return file["U"] * file["s"].astype(file["U"].dtype), file["V"]
+    path = _path(path, "path")
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            U, s, V = (as_floats(file[name], name, ndim=d) for name, d in _FACTORS)
+        if not (len(s) == U.shape[1] == V.shape[1]):
+            raise ValueError(f"factors of shapes {U.shape}, {s.shape} and {V.shape}")
+        for name, F in (("U", U), ("s", s), ("V", V)):
+            check_finite(F, name)
+    except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"The file {str(path)!r} must be one that a Checkpoint wrote. "
+            f"It is damaged or another: {error}"
+        ) from error
+    return U * s.astype(U.dtype), V

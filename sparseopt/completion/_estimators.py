@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from sparseopt._core._params import (
 )
 from sparseopt._core._random import as_generator
 from sparseopt._core._threads import effective_n_threads
-from sparseopt.completion._api import complete
+from sparseopt.completion._api import check_bias_reg, complete
 from sparseopt.completion._estimators_base import FactorModel
 from sparseopt.completion._input import as_entries
 from sparseopt.completion._partial import merge, update
@@ -72,7 +73,8 @@ class MatrixFactorizer(FactorModel):
     validation_fraction : float, default=0.0
         Share of the ratings held out; the iterate that is best on them is kept.
     warm_start : bool, default=False
-        Whether `fit` starts at the factors of the last one.
+        Whether `fit` starts at the factors of the last one, if that was of a matrix of
+        the same shape.
     dtype : {"float32", "float64"}, optional
         Type to convert ratings to.
     n_threads : int, optional
@@ -307,6 +309,7 @@ class MatrixFactorizer(FactorModel):
     def _fit(self, X: Any, shape: Any, weights: Any, duplicates: str) -> Self:
         check_params(type(self), _CONSTRAINTS, self.get_params(deep=False))
         again = self.warm_start and hasattr(self, "result_")
+        check_bias_reg("MatrixFactorizer", self.bias_reg)
         # also what `recommend` leaves out and `partial_fit` goes on with
         self._entries = as_entries(
             X,
@@ -328,7 +331,7 @@ class MatrixFactorizer(FactorModel):
             biases=self.biases,
             loss=self.loss,
             nonnegative=self.nonnegative,
-            init=self.result_ if again else "spectral",
+            init=self._last(k) if again else "spectral",
             tol=self.tol,
             tol_obj=self.tol_obj,
             max_iter=self.max_iter,
@@ -341,6 +344,15 @@ class MatrixFactorizer(FactorModel):
         )
         self._unpack(self.result_)
         return self
+
+    def _last(self, k: Any) -> Any:
+        """Start at the last fit, as far as it is one of this matrix and rank."""
+        r = self.result_
+        if (len(r.U), len(r.V)) != self._entries.shape:
+            return "spectral"
+        k = len(r.s) if k == "auto" else k
+        order = np.argsort(-r.s, kind="stable")[:k]
+        return replace(r, U=r.U[:, order], s=r.s[order], V=r.V[:, order])
 
     def _unpack(self, r: CompletionResult) -> None:
         root = np.sqrt(r.s).astype(r.U.dtype)

@@ -13,6 +13,7 @@ from sparseopt._core._params import Boolean, Interval, check_params
 from sparseopt._core._threads import effective_n_threads
 from sparseopt.completion._input import as_entries, as_pairs
 from sparseopt.completion._kernels import aligned
+from sparseopt.completion._orders import from_csr
 from sparseopt.completion._partial import fold_in_rows, only
 from sparseopt.completion._problem import Entries, padded
 from sparseopt.completion._recommend import top_columns
@@ -158,7 +159,7 @@ class FactorModel(TransformerMixin, BaseEstimator):
         float
             Not positive; 0 is perfect.
         """
-        entries = self._new_rows(X)
+        entries = self._new_rows(X, empty=False)
         if entries.shape[0] > len(self.row_factors_):
             raise ValueError(
                 f"X has {entries.shape[0]} rows, but MatrixFactorizer was fitted with "
@@ -221,7 +222,8 @@ class FactorModel(TransformerMixin, BaseEstimator):
             )
         return rows.astype(np.int64)
 
-    def _new_rows(self, X: Any) -> Entries:
+    def _new_rows(self, X: Any, empty: bool = True) -> Entries:
+        """Entries of new rows; of users without ratings there may be none at all."""
         check_is_fitted(self)
         X = validate_data(
             self,
@@ -231,4 +233,13 @@ class FactorModel(TransformerMixin, BaseEstimator):
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
         )
-        return as_entries(X, dtype=self.row_factors_.dtype)
+        dtype = self.row_factors_.dtype
+        if sparse.issparse(X):
+            none = X.nnz == 0
+        else:
+            none = bool(np.isnan(X).all())
+        if none and empty:
+            ptr = np.zeros(X.shape[0] + 1, np.int64)
+            ids, values = np.empty(0, np.int32), np.empty(0, dtype)
+            return from_csr(ptr, ids, values, (X.shape[0], X.shape[1]))
+        return as_entries(X, dtype=dtype)

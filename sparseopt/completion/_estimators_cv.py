@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -94,6 +96,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
     2
     """
 
+    loss, nonnegative = "squared", False  # what the search is for
     best_params_: dict[str, Any]
     # sequences, where the estimator without search has one of them
     alpha: Any
@@ -148,6 +151,12 @@ class MatrixFactorizerCV(MatrixFactorizer):
             duplicates=duplicates,
             n_threads=effective_n_threads(self.n_threads),
         )
+        if self.cv > entries.n_entries:
+            raise ValueError(
+                "The 'cv' parameter of sparseopt.completion.MatrixFactorizerCV must be "
+                f"at most the number of ratings, {entries.n_entries}. Got {self.cv}."
+            )
+        self._entries = entries
         seed = int(as_generator(self.random_state).integers(2**32))
         with blas_limit(1):
             searches = [
@@ -182,23 +191,23 @@ class MatrixFactorizerCV(MatrixFactorizer):
         least = min(entries.shape)
         ranks = tuple(sorted({min(k, least) for k in _RANKS}))
         if self.n_components is not None:
-            ranks = tuple(int(k) for k in np.atleast_1d(self.n_components))
-        regs = [self.reg] if isinstance(self.reg, (str, float, int)) else self.reg
-        if not ranks or min(ranks) < 1 or max(ranks) > least:
+            ranks = _axis(self.n_components, "n_components", "ints", _is_int)
+        regs = _axis(self.reg, "reg", "'count', 'frobenius' or floats", _is_power)
+        if min(ranks) < 1 or max(ranks) > least:
             raise ValueError(
                 "The 'n_components' parameter of MatrixFactorizerCV must hold ints in "
                 f"[1, {least}] for X of shape {entries.shape}. "
                 f"Got {self.n_components!r}."
             )
-        biases = (self.bias_reg,) if np.isscalar(self.bias_reg) else self.bias_reg
+        biases = _axis(self.bias_reg, "bias_reg", "floats or pairs of them", _is_ridge)
         grids = []
         for reg in regs:
             options = {"reg": reg, "biases": self.biases, "bias_reg": biases[0]}
             alphas = self.alpha
             if alphas is None:
                 alphas = default_alphas(entries, options, self.n_alphas)
-            alphas = tuple(float(a) for a in np.atleast_1d(alphas))
-            grids.append(Grid((reg,), tuple(biases), ranks, alphas))
+            alphas = _axis(alphas, "alpha", "floats in [0, inf)", _is_float)
+            grids.append(Grid((reg,), biases, ranks, tuple(map(float, alphas))))
         return grids
 
     def _report(self, searches: list[CVScores]) -> None:
@@ -217,3 +226,33 @@ class MatrixFactorizerCV(MatrixFactorizer):
     def _ridge_options(self) -> dict[str, Any]:
         names = ("reg", "bias_reg")
         return {"biases": self.biases, **{n: self.best_params_[n] for n in names}}
+
+
+def _axis(values: Any, name: str, allowed: str, good: Callable[[Any], bool]) -> tuple:
+    """The caller's values of one parameter of the grid; one of them is a grid too."""
+    axis = (values,) if isinstance(values, str) or np.ndim(values) == 0 else values
+    axis = tuple(axis)
+    if not axis or not all(good(value) for value in axis):
+        raise ValueError(
+            f"The {name!r} parameter of sparseopt.completion.MatrixFactorizerCV must "
+            f"hold {allowed}, at least one. Got {values!r}."
+        )
+    return axis
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _is_float(value: Any) -> bool:
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    return number and 0 <= value < math.inf
+
+
+def _is_power(value: Any) -> bool:
+    return value in ("count", "frobenius") or (_is_float(value) and value <= 1)
+
+
+def _is_ridge(value: Any) -> bool:
+    pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value,)
+    return all(map(_is_float, pair))

@@ -185,6 +185,12 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
             The estimator.
         """
         check_params(type(self), _CONSTRAINTS, self.get_params(deep=False))
+        if not isinstance(self.missing_values, (int, float, np.number)):
+            raise TypeError(
+                "The 'missing_values' parameter of "
+                "sparseopt.completion.LowRankImputer must be a number or nan. "
+                f"Got {self.missing_values!r}."
+            )
         self._clip()
         X = self._validate(X, reset=True)
         seen = observed(X, self.missing_values)
@@ -270,9 +276,14 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = bool(np.isnan(self.missing_values))
+        tags.input_tags.allow_nan = self._nan
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+    @property
+    def _nan(self) -> bool:
+        missing = self.missing_values
+        return isinstance(missing, (float, np.floating)) and math.isnan(missing)
 
     @property
     def _kept(self) -> np.ndarray:
@@ -281,13 +292,12 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
         return self._full
 
     def _validate(self, X: Any, reset: bool) -> np.ndarray:
-        nan = isinstance(self.missing_values, float) and math.isnan(self.missing_values)
         return validate_data(
             self,
             X,
             reset=reset,
             dtype=list(_FLOATS),
-            ensure_all_finite="allow-nan" if nan else True,
+            ensure_all_finite="allow-nan" if self._nan else True,
         )
 
     def _rank(self, shape: tuple[int, int]) -> int | str:

@@ -49,11 +49,8 @@ def fit_entries(
 
     Whatever ends a run, be it an interrupt, the iterate is a complete one.
     """
-    unit = _unit(entries)
-    scaled = entries
+    scaled, unit = in_units(entries)
     if unit != 1.0:
-        inverse = entries.dtype.type(1 / unit)
-        scaled = entries.with_values(entries.rows.val * inverse, entries.rows.weight)
         options = {**options, **_in_units(options, unit)}
     if options.get("homotopy") == "auto" and not isinstance(init, str):
         options = {**options, "homotopy": False}
@@ -98,6 +95,15 @@ def _solve(run: Run, method: Callable[[Run], Status]) -> Status:
         return stop.status
     except KeyboardInterrupt:
         return Status.INTERRUPTED
+
+
+def in_units(entries: Entries) -> tuple[Entries, float]:
+    """Entries divided by a power of two, where they are far from one, and that."""
+    unit = _unit(entries)
+    if unit == 1.0:
+        return entries, unit
+    inverse = entries.dtype.type(1 / unit)
+    return entries.with_values(entries.rows.val * inverse, entries.rows.weight), unit
 
 
 def _unit(entries: Entries) -> float:

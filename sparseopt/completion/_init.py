@@ -12,11 +12,14 @@ from sparseopt.completion._frames import orthonormalise, rotate
 from sparseopt.completion._kernels import aligned
 from sparseopt.completion._problem import Entries, padded, sum_squares
 
-_ROUNDS, _EXTRA = 2, 10
+_EXTRA = 10
+# With many entries for each degree of freedom the spectrum has a gap, and two rounds
+# are as good as more; with few a better start saves restarts.
+_MANY, _ROUNDS, _CAREFUL = 4.0, 2, 4
 
 
 def spectral(
-    entries: Entries, k: int, rng: np.random.Generator, rounds: int = _ROUNDS
+    entries: Entries, k: int, rng: np.random.Generator, rounds: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Leading singular triplets of the zero-filled matrix, divided by the density.
 
@@ -30,6 +33,9 @@ def spectral(
     """
     m, n = entries.shape
     q = min(k + _EXTRA, m, n)
+    if rounds is None:
+        many = entries.n_entries >= _MANY * k * (m + n - k)
+        rounds = _ROUNDS if many else _CAREFUL
     values = _trimmed(entries)
     V = aligned((n, padded(max(q, k), entries.dtype)), entries.dtype)
     V[:, :q] = rng.standard_normal((n, q))

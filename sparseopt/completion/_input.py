@@ -73,12 +73,8 @@ def _from_tuple(
                 f"{ids.argmin()}."
             )
     if shape is None:
-        shape = tuple(int(ids.max(initial=-1)) + 1 for ids in (rows, cols))
-    elif len(shape) != 2 or any(int(size) < 1 for size in shape):
-        raise ValueError(
-            f"The 'shape' parameter must be two positive ints. Got {shape!r}."
-        )
-    shape = (int(shape[0]), int(shape[1]))
+        shape = int(rows.max(initial=-1)) + 1, int(cols.max(initial=-1)) + 1
+    shape = as_shape(shape)
     _check_shape(shape)
     weight = _weights_like(weights, values, "values")
     return from_triplets(
@@ -178,8 +174,20 @@ def _check_shape(shape: tuple[int, ...]) -> None:
         )
 
 
+def as_shape(shape: Any) -> tuple[int, int]:
+    """The caller's ``shape``: a pair of positive ints."""
+    good = isinstance(shape, (tuple, list, np.ndarray)) and len(shape) == 2
+    if not good or not all(isinstance(n, (int, np.integer)) and n > 0 for n in shape):
+        raise ValueError(
+            f"The 'shape' parameter must be two positive ints. Got {shape!r}."
+        )
+    return int(shape[0]), int(shape[1])
+
+
 def _ids(ids: Any, name: str) -> np.ndarray:
     ids = np.asarray(ids)
+    if ids.shape == (0,):
+        return np.empty(0, np.int64)  # an empty list is one of floats to NumPy
     if ids.dtype.kind not in "iu":
         raise TypeError(
             f"The {name!r} array must hold integers. Got dtype {ids.dtype}; "

@@ -219,9 +219,14 @@ def _check_starts(ptr: np.ndarray, m: int, size: int) -> int:
     """Number of entries that well-formed row starts tell."""
     good = len(ptr) == m + 1 and ptr[0] == 0 and ptr[-1] <= size
     if not good or (np.diff(ptr) < 0).any():
+        got = f"{len(ptr)}"
+        falls = np.flatnonzero(np.diff(ptr) < 0)
+        if len(ptr) == m + 1:
+            at = falls[0] + 1 if len(falls) else (0 if ptr[0] else m)
+            got = f"{ptr[at]} at position {at}"
         raise ValueError(
-            f"The row starts must be {m + 1} integers that rise from 0 to at most "
-            f"{size}. Got {len(ptr)}: {ptr}."
+            f"The 'indptr' of a sparse matrix must be {m + 1} integers that rise from "
+            f"0 to at most {size}. Got {got}."
         )
     return int(ptr[-1])
 

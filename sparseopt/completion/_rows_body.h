@@ -247,15 +247,19 @@ static inline __attribute__((always_inline)) void NAME(cg_width)(SO_CG_ARGS(T), 
 
 static void NAME(cg)(SO_CG_ARGS(T))
 {
+    /* Loops of known length, where there are registers to unroll them into: each costs seconds
+     * of compilation. */
     switch (kp / LANES) {
+#if defined(__AVX2__) || defined(__AVX512F__)
         SO_CASE(1)
         SO_CASE(2)
         SO_CASE(3)
+#endif
+#if defined(__AVX512F__)
         SO_CASE(4)
         SO_CASE(5)
-        SO_CASE(6)
         SO_CASE(7)
-        SO_CASE(8)
+#endif
     default:
         NAME(cg_width)(i0, i1, ptr, idx, x, w, V, kp, A, d, g, mask, scale, base, steps, tol,
                        rss, drop, work, (int)(kp / LANES));

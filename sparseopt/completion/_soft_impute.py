@@ -397,8 +397,8 @@ def _leading(state: _State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return x - F @ (F.T @ x)
 
     if min(E.shape) <= _PLAIN:
-        u, s, vt = np.linalg.svd(off(U, off(V, E.toarray().T).T))
-        return u[:, : len(s)], s, vt[: len(s)]
+        u, s, vt = np.linalg.svd(off(U, off(V, E.toarray().T).T), full_matrices=False)
+        return u, s, vt
     operator = LinearOperator(
         E.shape,
         matvec=lambda x: off(U, E @ off(V, x)),

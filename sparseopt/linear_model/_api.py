@@ -120,6 +120,15 @@ def minimize_composite(
         If `tol` was not reached and no callback asked to stop; the best point that was
         looked at is returned, with its status.
 
+    Notes
+    -----
+    Data with a largest magnitude beyond 1e50 or below 1e-50 (1e12 and 1e-12 for
+    float32) are solved in units of powers of two, and results mapped back, for losses
+    and penalties of this library that can be written in other units; for others that
+    is a ValueError.  Dense features that lie far from zero, against their spread, are
+    taken from one of their values where an intercept is fitted.  Either takes a copy
+    of X.
+
     References
     ----------
     .. [1] M. Massias, A. Gramfort, J. Salmon, "Celer: a fast solver for the Lasso with

@@ -155,7 +155,17 @@ def overlapping_group_lasso(
         },
         {"lam": lam, "n_features": n_features},
     )
+    if isinstance(groups, (str, dict)) or not np.iterable(groups):
+        raise TypeError(
+            "The 'groups' parameter of sparseopt.linear_model.overlapping_group_lasso "
+            f"must be a list of index arrays. Got {describe(groups)}."
+        )
     lists = [Groups.of([group], n_features).indices for group in groups]
+    if not lists:
+        raise ValueError(
+            "The 'groups' parameter of sparseopt.linear_model.overlapping_group_lasso "
+            "must hold a group. Got none."
+        )
     indices = np.concatenate(lists)
     size = len(indices)
     select = sparse.csr_array(

@@ -10,10 +10,11 @@ import numpy as np
 from scipy.special import expit, xlogy
 
 from sparseopt._core._arrays import as_vector
+from sparseopt._core._params import Boolean, check_params
 from sparseopt.linear_model._design import Design
 
 # Squares of targets beyond are lost to overflow or underflow.
-_LEAST, _MOST = 1e-145, 1e145
+_LEAST, MOST = 1e-145, 1e145
 # Share of the secant that Newton steps take for a second derivative of zero.
 _FLAT = 0.03
 # Rounding of F, relative to the squares it is made of.
@@ -75,10 +76,22 @@ class Datafit:
     def __init__(
         self, X: Any, y: Any, *, sample_weight: Any = None, fit_intercept: bool = False
     ) -> None:
+        check_params(
+            type(self), {"fit_intercept": [Boolean]}, {"fit_intercept": fit_intercept}
+        )
         self.design = Design(X)
         self.s = _sample_weights(sample_weight, self.design.n)
         self.y = self._targets(y)
         self.fit_intercept = bool(fit_intercept)
+
+    def __repr__(self) -> str:
+        design = self.design
+        kind = "" if design.kind == "dense" else f"{design.kind} "
+        with_intercept = ", fit_intercept=True" if self.fit_intercept else ""
+        return (
+            f"{type(self).__name__}(<{kind}X of shape ({design.n}, {design.p}), "
+            f"{design.dtype}>{with_intercept})"
+        )
 
     def _targets(self, y: Any) -> np.ndarray:
         return as_vector(y, "y", self.design.n).astype(np.float64)
@@ -260,14 +273,7 @@ class LeastSquares(Datafit):
     is_quadratic = True
 
     def _targets(self, y: Any) -> np.ndarray:
-        y = super()._targets(y)
-        top = float(np.abs(y).max())
-        if top and not _LEAST < top < _MOST:
-            raise ValueError(
-                f"The 'y' array must have a largest magnitude in [{_LEAST}, {_MOST}], "
-                f"or its squares are lost. Got {top:.3g}; rescale it."
-            )
-        return y
+        return with_squares(super()._targets(y))
 
     def value(self, z: np.ndarray) -> float:
         r = z - self.y
@@ -370,6 +376,17 @@ class Logistic(Datafit):
                 "where an intercept is fitted. Got one."
             )
         return _newton_shift(self, z)
+
+
+def with_squares(y: np.ndarray) -> np.ndarray:
+    """The targets; an error if their squares overflow or all vanish."""
+    top = float(np.abs(y).max())
+    if top and not _LEAST < top < MOST:
+        raise ValueError(
+            f"The 'y' array must have a largest magnitude in [{_LEAST}, {MOST}], "
+            f"or its squares are lost. Got {top:.3g}; rescale it."
+        )
+    return y
 
 
 def curvatures(datafit: Datafit, z: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._params import Interval, check_params
-from sparseopt.linear_model._datafit import Datafit
+from sparseopt.linear_model._datafit import Datafit, with_squares
 
 # Rounding of dual points, relative: what their bounds may be violated by.
 _SLACK = 1e-13
@@ -64,6 +64,9 @@ class Huber(Datafit):
         )  # fmt: skip
         self.delta = self.width = float(delta)
         super().__init__(X, y, sample_weight=sample_weight, fit_intercept=fit_intercept)
+
+    def _targets(self, y: Any) -> np.ndarray:
+        return with_squares(super()._targets(y))
 
     def value(self, z: np.ndarray) -> float:
         r = np.abs(z - self.y)

@@ -395,10 +395,17 @@ def _survival(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
         return as_vector(array[other], "y", n).astype(np.float64), array[flags[0]]
     array = as_floats(y, "y", ndim=2).astype(np.float64)
     check_finite(array, "y")
-    if array.shape != (n, 2) or np.any((array[:, 1] != 0) & (array[:, 1] != 1)):
+    if array.shape != (n, 2):
         raise ValueError(
             f"The 'y' array must have shape ({n}, 2), times and 0 or 1 for events. "
             f"Got shape {array.shape}."
+        )
+    neither = (array[:, 1] != 0) & (array[:, 1] != 1)
+    if neither.any():
+        row = int(neither.argmax())
+        raise ValueError(
+            "The 'y' array must hold times and 0 or 1 for events, in this order. "
+            f"Got the event {array[row, 1]} in row {row}."
         )
     return np.array(array[:, 0]), array[:, 1] == 1
 

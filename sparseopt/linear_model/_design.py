@@ -16,6 +16,13 @@ _BLOCK = 1 << 22
 _ENTRIES_PER_THREAD = 100_000
 # Largest magnitudes whose squares, summed, are normal numbers.
 _RANGE = 1e-145, 1e145
+# Largest magnitudes for which products of squares of coefficients are, too.
+_USUAL = {np.dtype(np.float64): (1e-50, 1e50), np.dtype(np.float32): (1e-12, 1e12)}
+
+
+def usual_range(dtype: np.dtype) -> tuple[float, float]:
+    """Largest magnitudes of data that solvers take as they are."""
+    return _USUAL[np.dtype(dtype)]
 
 
 def check_structure(X: Any, name: str = "X") -> None:
@@ -68,34 +75,36 @@ class Design:
         float32 or float64.
     kind : {"dense", "sparse", "operator"}
         Solvers that need columns refuse operators.
+    extreme : float
+        Largest magnitude if it is beyond `usual_range`, else 0.
     """
 
     def __init__(self, X: Any, name: str = "X") -> None:
         self.X: Any = None
         self.kind: Literal["dense", "sparse", "operator"] = "dense"
         self.dtype: np.dtype = np.dtype(np.float64)
-        self._lost = 0.0
+        self.extreme = 0.0
         if isinstance(X, Design):
             self.X, self.kind, self.dtype = X.X, X.kind, X.dtype
-            self._lost = X._lost
+            self.extreme = X.extreme
         elif sparse.issparse(X):
-            self.X, self._lost = _as_csc(X, name)
+            self.X, self.extreme = _as_csc(X, name)
             self.kind = "sparse"
             self.dtype = self.X.dtype
         elif isinstance(X, LinearOperator):
             self.X, self.kind = X, "operator"
         else:
-            self.X, self._lost = _as_dense(X, name)
+            self.X, self.extreme = _as_dense(X, name)
             self.dtype = self.X.dtype
         self.n, self.p = (int(size) for size in self.X.shape)
 
     def require_squares(self) -> None:
         """Raise an error if squared entries overflow or all vanish."""
-        if self._lost:
-            least, most = _RANGE
+        least, most = _RANGE
+        if self.extreme and not least < self.extreme < most:
             raise ValueError(
                 f"The 'X' array must have a largest magnitude in [{least}, {most}] for "
-                f"this solver, or squares are lost. Got {self._lost:.3g}; rescale it."
+                f"this solver, or squares are lost. Got {self.extreme:.3g}; rescale it."
             )
 
     def matvec(self, w: np.ndarray) -> np.ndarray:
@@ -234,40 +243,39 @@ def _column_sums(data: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _lost_magnitude(array: np.ndarray, name: str) -> float:
-    """Largest magnitude if its square overflows or vanishes, else 0; checks NaN."""
+def _extreme_magnitude(array: np.ndarray, name: str) -> float:
+    """Largest magnitude if it is beyond the usual range, else 0; checks NaN."""
+    least, most = usual_range(array.dtype)
     if array.dtype == np.float64 and array.flags.forc:
         flat = array.reshape(-1, order="A")
         with np.errstate(over="ignore"):
             square = float(flat @ flat)
-        if _RANGE[0] ** 2 * flat.size < square < _RANGE[1] ** 2:
+        if least**2 * flat.size < square < most**2:
             return 0.0
     top = max(float(array.max()), -float(array.min()))
     if not top < np.inf:  # NaN too
         check_finite(array, name)
-    return 0.0 if _RANGE[0] < top < _RANGE[1] else top
+    return 0.0 if least <= top <= most else top
 
 
 def _as_dense(X: Any, name: str) -> tuple[np.ndarray, float]:
     array = as_floats(X, name, ndim=2)
-    lost = _lost_magnitude(array, name)
+    extreme = _extreme_magnitude(array, name)
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         array = np.asfortranarray(array)
-    return array, lost
+    return array, extreme
 
 
 def _as_csc(X: Any, name: str) -> tuple[Any, float]:
     check_structure(X, name)
-    data = (
-        as_floats(X.data if X.format != "dok" else X.tocoo().data, name, ndim=1)
-        if X.nnz
-        else np.zeros(0)
-    )
+    if X.format not in ("csc", "csr", "coo"):
+        X = X.tocsc()
+    data = as_floats(X.data, name, ndim=1) if X.nnz else np.zeros(0)
     if 0 in X.shape:
         raise ValueError(f"The {name!r} matrix must not be empty. Got shape {X.shape}.")
-    lost = _lost_magnitude(data, name) if data.size else 0.0
+    extreme = _extreme_magnitude(data, name) if data.size else 0.0
     matrix = sparse.csc_array(X).astype(data.dtype, copy=False)
     if not matrix.has_sorted_indices or not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
-    return matrix, lost
+    return matrix, extreme

@@ -132,7 +132,8 @@ def fit_envelope(datafit: Datafit, settings: Settings, init: Any = None) -> Enve
         final, others = (found.coef, found.intercept), (found.group_support,)
     bounds = cardinality_bounds(
         datafit, o.groups, d, o.k, o.lam, w=start[0], u=u,
-        lower=run.best_dual[0], tol=max(1e-9, run.tol), others=others,
+        lower=run.units.given_loss(run.best_dual[0]), tol=max(1e-9, run.tol),
+        others=others,
     )  # fmt: skip
     if o.refit == "ridge":
         final = bounds.fit.w, bounds.fit.intercept
@@ -149,7 +150,7 @@ def fit_envelope(datafit: Datafit, settings: Settings, init: Any = None) -> Enve
         start=start,
         subset=np.flatnonzero(o.groups.norms(coef)),
         u=u,
-        gap=max(0.0, run.objective() - run.best_dual[0]),
+        gap=run.units.given_loss(max(0.0, run.objective() - run.best_dual[0])),
         bounds=bounds,
         n_iter=run.n_iter,
     )

@@ -23,6 +23,11 @@ _SHRINK, _GROW = 2.0, 0.9
 # Share of the loss below which differences of its values are rounding.
 _ROUNDING = 1e-9
 _LARGEST = 1e100
+# Curvature that steps of a quadratic loss see, of the largest: less is rounding.
+_LEAST = 1e-6
+# Looks back from iterations at the first of those numbers and each twofold of it: there
+# is no hope where neither gap nor objective moved by those shares of the gap.
+_FIRST_LOOK, _GAIN, _FALL = 4000, 0.1, 0.01
 
 
 def unfit(datafit: Datafit, penalty: Any) -> str | None:
@@ -42,7 +47,7 @@ def _solve(run: Run) -> Status:
     keeper = Keeper(run)
     if run.penalty.is_convex:
         keeper.begin()
-    state = _Fista(run)
+    state, hope = _Fista(run), _Hope(run)
     while True:
         moved = state.step()
         if keeper.due() or not moved:
@@ -51,6 +56,31 @@ def _solve(run: Run) -> Status:
             state.b = run.intercept
             if not moved:
                 return Status.PRECISION
+            if hope.is_lost():
+                return Status.STALLED
+
+
+class _Hope:
+    """Whether a run still gets anywhere.
+
+    Errors of the method fall with the square of the iterations, so twice as many should
+    leave a quarter; on hopelessly conditioned problems both bounds stand still instead.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.look = run, _FIRST_LOOK
+        self.old = math.inf, math.inf
+
+    def is_lost(self) -> bool:
+        proof = self.run.certificate
+        if self.run.n_iter < self.look or proof is None or proof.gap is None:
+            return False
+        self.look *= 2
+        (objective, gap), self.old = self.old, (proof.objective, proof.gap)
+        if gap == math.inf:
+            return False
+        falls = objective - proof.objective
+        return proof.gap > (1.0 - _GAIN) * gap and falls < _FALL * proof.gap
 
 
 class _Fista:
@@ -66,6 +96,7 @@ class _Fista:
         if not math.isfinite(self.L):
             hessian = run.datafit.hessian(run.z)
             self.L = max(_square_norm(run, hessian), 1e-300)
+        self.least = _LEAST * self.L if run.datafit.is_quadratic else 0.0
         self.value = run.objective()
         self.length = math.inf
 
@@ -105,13 +136,18 @@ class _Fista:
             shift = self.datafit.shift(z)
             self.b = self.b + shift
             z = z + shift
-        return self.datafit.gradient(z), self.datafit.value(z), z
+        theta = self.datafit.gradient(z)
+        if self.datafit.fit_intercept:
+            # far features would multiply what rounding leaves of a sum of zero
+            share = self.datafit.s / self.datafit.s.sum()
+            theta = theta - np.multiply.outer(share, theta.sum(axis=0))
+        return theta, self.datafit.value(z), z
 
     def _search(
         self, grad: np.ndarray, theta: np.ndarray, loss: float, z: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Proximal step from v, the longest that the loss's curvature allows."""
-        self.L *= _GROW
+        self.L = max(_GROW * self.L, self.least)
         while True:
             new = self.penalty.prox(self.v - grad / self.L, 1.0 / self.L)
             xnew = self.design.matvec(new)

@@ -21,6 +21,8 @@ _SMOOTH_AT_ZERO = ("box", "none")
 _JITTER = 1e-9
 # Slopes from that share of the kink on count as nearly active.
 _NEAR = 0.9
+# Shares of Newton steps that are tried.
+_SHARES = 1.0, 0.3, 0.1, 0.03
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,12 @@ class Coordinates:
             bool(form.positive),
             penalty.is_convex,
         )
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether there is no kink at zero: also of a ridge, which has no l1 part."""
+        ridge = self.kind == "elastic_net" and self.params[0] == 0.0
+        return self.kind in _SMOOTH_AT_ZERO or (ridge and not self.positive)
 
     def part(self, cols: np.ndarray) -> Coordinates:
         """The penalty of some coordinates."""
@@ -139,7 +147,7 @@ class Coordinates:
 
     def near(self, w: np.ndarray, cols: np.ndarray, g: np.ndarray) -> np.ndarray:
         """Which columns of a working set are active or nearly so."""
-        if self.kind in _SMOOTH_AT_ZERO:
+        if self.is_smooth:
             return np.ones(cols.size, dtype=bool)
         ratio = self.params[0] if self.kind == "elastic_net" else 1.0
         push = -g if self.positive else np.abs(g)
@@ -154,7 +162,7 @@ class Coordinates:
 
     def active(self, w: np.ndarray) -> np.ndarray:
         """Coordinates at which the penalty is smooth."""
-        if self.kind == "none":
+        if self.is_smooth and self.kind != "box":
             return np.arange(w.size)
         if self.kind == "box":
             return np.flatnonzero((w > self.params[0]) & (w < self.params[1]))
@@ -241,7 +249,8 @@ class Coordinates:
         """Newton step on the smooth coordinates, in place.
 
         Coordinates that would cross a kink stop there; the step is shortened until
-        the objective falls.  Returns how many stopped, or -1 if there was no step.
+        the objective falls.  Returns how many stopped, or -1 if there was no step, or
+        one to the first kink only.
         """
         A, direction = self._direction(H, g, w)
         if direction is None:
@@ -249,7 +258,10 @@ class Coordinates:
         old, slope = w[A], g[A]
         part, inner = self.part(A), H[np.ix_(A, A)]
         value = part.value(old)
-        for t in (1.0, 0.3, 0.1, 0.03):
+        shares = [*_SHARES]
+        if self.kind in _NORMS:  # dependent columns: falls up to the first kink only
+            shares.append(first_kink(old, direction))
+        for t in shares:
             new = part.clip(old, old + t * direction)
             step = new - old
             change = step @ slope + 0.5 * (step @ (inner @ step))
@@ -260,6 +272,8 @@ class Coordinates:
             if change < 0.0 or exact:
                 w[A] = new
                 _kernels.add_rows(H, A, step, g)
+                if t not in _SHARES:
+                    return -1  # sweeps have to see what the corner is worth
                 return stopped if t == 1.0 else max(stopped, 1)
         return -1
 
@@ -297,15 +311,23 @@ class Coordinates:
         """`new`, stopped at the kinks between it and `old`."""
         if self.kind == "box":
             return np.clip(new, *self.params)
-        if self.kind in _SMOOTH_AT_ZERO:
+        if self.is_smooth:
             return new
-        return np.where(new * old > 0, new, 0.0)
+        # a coordinate that ends at its kink is there but for rounding
+        inside = (new * old > 0) & (np.abs(new) > 1e-15 * np.abs(old))
+        return np.where(inside, new, 0.0)
 
 
 _EXPONENT = {"l_half": 0.5, "l_two_thirds": 2.0 / 3.0}
 # Kinds that are linear or quadratic between their kinks.
 _NORMS = ("l1", "elastic_net")
 _PIECEWISE = ("l1", "elastic_net", "box", "none")
+
+
+def first_kink(old: np.ndarray, direction: np.ndarray) -> float:
+    """Share of the direction at which the first coordinate is zero, at most 1."""
+    ahead = direction * old < 0
+    return float(np.min(-old[ahead] / direction[ahead], initial=1.0))
 
 
 def newton_direction(

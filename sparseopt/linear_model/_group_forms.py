@@ -7,10 +7,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sparseopt.linear_model import _kernels
-from sparseopt.linear_model._forms import newton_direction
+from sparseopt.linear_model._forms import first_kink, newton_direction
 from sparseopt.prox import GroupLasso, Penalty, SparseGroupLasso
 
 _NEAR = 0.9
+# Norms do not bend along their argument.  Where the quadratic does not either, as for
+# equal columns in two groups, steps are without bounds; with a share of the bend that
+# norms have across they are not, and with all of it every step falls.
+_RADIAL = 0.0, 1e-2, 1.0
 _RANGE = 1e-140, 1e140  # magnitudes whose squares can be summed
 
 
@@ -208,8 +212,8 @@ class GroupBlocks:
         self, H: np.ndarray, g: np.ndarray, w: np.ndarray, n_epochs: int, tol: float
     ) -> int:
         """Block coordinate descent with a Gram matrix, in place."""
-        if "top" not in self._steps:
-            self._steps["top"] = _largest_eigenvalues(H, self.ptr)
+        if self._steps.get("H") is not H:  # Newton's method changes it
+            self._steps["H"], self._steps["top"] = H, _largest_eigenvalues(H, self.ptr)
             self._steps["work"] = np.empty(int(np.diff(self.ptr).max(initial=1)))
         top, work = self._steps["top"], self._steps["work"]
         arguments = (self.ptr, top, self.level, self.level1, work, n_epochs, tol)
@@ -225,29 +229,36 @@ class GroupBlocks:
             return 0
         old = w[A]
         inner, slope = H[np.ix_(A, A)], g[A]
-        hessian, rise = inner + self._bend(w, A), slope + self.slope(w)[A]
-        direction = newton_direction(hessian, rise, np.zeros(A.size), True)
-        if direction is None:
-            return -1
+        rise = slope + self.slope(w)[A]
         value, kinked = self.value(w), self.level1.any()
-        for t in (1.0, 0.3, 0.1):
-            new = old + t * direction
-            if kinked:
-                new = np.where(new * old > 0, new, 0.0)
-            step = new - old
-            full = w.copy()
-            full[A] = new
-            change = step @ slope + 0.5 * (step @ (inner @ step))
-            change += self.value(full) - value
-            # rounding of the values must not refuse the last steps
-            if change < 0.0 or (t == 1.0 and change <= 1e-14 * abs(value)):
-                w[A] = new
-                _kernels.add_rows(H, A, step, g)
-                return int(t < 1.0)
+        for radial in _RADIAL:
+            hessian = inner + self._bend(w, A, radial)
+            direction = newton_direction(hessian, rise, np.zeros(A.size), True)
+            if direction is None:
+                continue
+            shares = [1.0, 0.3, 0.1]
+            if kinked:  # up to the first kink it falls where a longer one does not
+                shares.append(first_kink(old, direction))
+            for t in shares:
+                new = old + t * direction
+                if kinked:
+                    inside = (new * old > 0) & (np.abs(new) > 1e-15 * np.abs(old))
+                    new = np.where(inside, new, 0.0)
+                step = new - old
+                full = w.copy()
+                full[A] = new
+                change = step @ slope + 0.5 * (step @ (inner @ step))
+                change += self.value(full) - value
+                # rounding of the values must not refuse the last steps
+                exact = t == 1.0 and not radial and change <= 1e-14 * abs(value)
+                if change < 0.0 or exact:
+                    w[A] = new
+                    _kernels.add_rows(H, A, step, g)
+                    return int(t < 1.0 or radial > 0.0)
         return -1
 
-    def _bend(self, w: np.ndarray, A: np.ndarray) -> np.ndarray:
-        """Second derivative of the norms at the coordinates A."""
+    def _bend(self, w: np.ndarray, A: np.ndarray, radial: float) -> np.ndarray:
+        """Second derivative of the norms at the coordinates A, more along `w`."""
         norms = self._norms(w)
         factor = self._spread(
             np.divide(self.level, norms, out=np.zeros_like(norms), where=norms > 0)
@@ -255,7 +266,8 @@ class GroupBlocks:
         unit = w[A] / np.maximum(self._spread(norms)[A], 1e-300)
         group = np.repeat(np.arange(norms.size), np.diff(self.ptr))[A]
         same = group[:, None] == group
-        bend = np.where(same, -np.outer(factor * unit, unit), 0.0)
+        pull = (radial - 1.0) * factor * unit
+        bend = np.where(same, np.outer(pull, unit), 0.0)
         bend[np.diag_indices_from(bend)] += factor
         return bend
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -16,12 +17,14 @@ from sparseopt._core._params import COMMON, Interval, Options, Type, validate_pa
 from sparseopt._core._result import Result
 from sparseopt._core._status import Status
 from sparseopt._core._threads import effective_n_threads
+from sparseopt.exceptions import ConvergenceWarning
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._design import Design
 from sparseopt.linear_model._free import free_entries
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import Run
 from sparseopt.linear_model._solvers import MESSAGES, NAMES, choose, solve
+from sparseopt.linear_model._units import Units
 from sparseopt.prox import NoPenalty, Penalty
 
 _OWNER = "sparseopt.linear_model.path"
@@ -29,6 +32,10 @@ _OWNER = "sparseopt.linear_model.path"
 _EXPLAINED = 0.01
 # Gap to which features without a penalty are fitted for the first strength.
 _FREE_TOL = 1e-10
+# Largest strength of a grid.
+_MOST = 1e300
+# What ends a path, and not only the problem in which it happens.
+_ENDING = (Status.STOPPED_BY_CALLBACK, Status.INTERRUPTED)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -160,7 +167,8 @@ def path(
     Warns
     -----
     ConvergenceWarning
-        For each problem that did not reach `tol`.
+        For each problem that did not reach `tol`, and where `max_time` ended the path
+        before the last.
 
     Examples
     --------
@@ -202,15 +210,25 @@ def path(
                 verbose=int(verbose),
             )
         )
-        if results[-1].status in (Status.STOPPED_BY_CALLBACK, Status.INTERRUPTED):
+        if results[-1].status in _ENDING:
             break
+    if len(results) < len(sequence) and results[-1].converged:
+        warnings.warn(
+            f"{_OWNER} solved {len(results)} of {len(sequence)} problems (time_limit). "
+            "To change that, increase max_time or tol.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
     return _collect(sequence, results, perf_counter() - start)
 
 
 def _collect(sequence: list[Penalty], results: list, elapsed: float) -> PathResult:
     failed = [r.status for r in results if not r.converged]
     if len(results) < len(sequence):
-        failed.append(results[-1].status if failed else Status.TIME_LIMIT)
+        # the path ended before its end; a problem that a limit of its own stopped
+        # earlier does not hide that
+        last = results[-1].status
+        failed.append(last if last in _ENDING else Status.TIME_LIMIT)
     status = failed[-1] if failed else Status.CONVERGED
     gaps = [r.gap for r in results if r.gap is not None]
     lams = [getattr(p, "lam", math.nan) for p in sequence[: len(results)]]
@@ -271,11 +289,30 @@ def check_strength(penalty: Penalty, owner: str) -> None:
         ) from error
 
 
+def _critical_in(units: Units, datafit: Datafit, penalty: Penalty) -> float:
+    """The critical strength by way of other units."""
+    for probe in units.strengths():
+        unit = units.penalty(penalty.with_lam(probe), datafit)
+        lam = getattr(unit, "lam", math.nan)
+        if 1e-100 < lam < 1e100:
+            found = critical_lam(units.datafit(datafit), unit)
+            return min(found / lam * probe, _MOST)
+    raise ValueError(
+        f"The 'lams' parameter of {_OWNER} is required for {penalty!r} with data of "
+        "such magnitudes. Got None."
+    )
+
+
 def critical_lam(datafit: Datafit, penalty: Penalty) -> float:
     """Strength from which on zero is optimal, or where the solution is nearly zero.
 
     Coefficients that the penalty leaves free are fitted, as an intercept is.
     """
+    units = Units.of(datafit)
+    if units.scales:  # in units where nothing overflows, and back
+        return _critical_in(units, datafit, penalty)
+    if units:
+        datafit = units.datafit(datafit)
     free = _free_features(datafit, penalty)
     z = datafit.zero()
     if free.size:
@@ -292,12 +329,15 @@ def critical_lam(datafit: Datafit, penalty: Penalty) -> float:
     top = float(penalty.critical_lam(grad))
     if not math.isfinite(top):
         # for penalties of degree 2 the first step explains P*(-grad) of F(0)
-        gain = penalty.with_lam(1.0).conjugate(-grad)
+        try:
+            gain = penalty.with_lam(1.0).conjugate(-grad)
+        except NotImplementedError:  # a user's own penalty may have none
+            gain = math.inf
         top = gain / (_EXPLAINED * datafit.scale()) if gain > 0 else 1.0
     if not math.isfinite(top):
         raise ValueError(
             f"The 'lams' parameter of {_OWNER} is required for "
-            f"{type(penalty).__name__}: no strength makes zero optimal."
+            f"{type(penalty).__name__}: no strength is known to make zero optimal."
         )
     return top if top > 0 else 1.0
 

@@ -21,7 +21,7 @@ class CompositeResult(Result):
     Parameters
     ----------
     coef : ndarray of shape (p,) or (p, n_outputs)
-        Coefficients, of the type of the samples.
+        Coefficients, of the type of the samples, or float64 if that does not hold them.
     intercept : float or ndarray of shape (n_outputs,)
         Intercept, 0 where none is fitted.
     support : ndarray of int

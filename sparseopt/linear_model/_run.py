@@ -21,6 +21,7 @@ from sparseopt.linear_model._gap import (
     has_conjugate,
     stationarity,
 )
+from sparseopt.linear_model._units import Units
 from sparseopt.prox import Penalty
 
 # Columns of the history of every solver.
@@ -45,7 +46,11 @@ class Run:
     Attributes
     ----------
     datafit, penalty : Datafit, Penalty
-        The problem.
+        The problem, in the units of the run.
+    given : Datafit
+        The loss with the data as they were given.
+    units : Units
+        What these were divided by; all other attributes are in these units.
     w, intercept, z : ndarray, float or ndarray, ndarray
         The point, float64, and its predictions ``X w + intercept``.
     tol : float
@@ -85,8 +90,15 @@ class Run:
         n_threads: int = 1,
         rng: Any = None,
     ) -> None:
-        self.datafit, self.penalty, self.tol = datafit, penalty, float(tol)
+        self.units, self.given = Units.of(datafit), datafit
         self.options: dict[str, Any] = dict(options or {})
+        if self.units:
+            penalty = self.units.penalty(penalty, datafit)
+            datafit = self.units.datafit(datafit)
+            self.options = self.units.options(self.options)
+            w = self.units.own_coef(w)
+            intercept = self.units.own_intercept(intercept, w)
+        self.datafit, self.penalty, self.tol = datafit, penalty, float(tol)
         self.extra: dict[str, Any] = {}
         self.cache: dict[str, Any] = {}
         self.n_threads, self.rng = n_threads, rng
@@ -109,6 +121,8 @@ class Run:
     def follow(self, penalty: Penalty) -> Run:
         """A run of another penalty from this point, that keeps what is in `cache`."""
         other = copy.copy(self)
+        if self.units:
+            penalty = self.units.penalty(penalty, self.given)
         other.extra, other.certificate = {}, None
         other.n_iter = other.n_epochs = 0
         other.best_dual = other.last_dual = (-math.inf, None)
@@ -264,7 +278,7 @@ class Run:
             raise Stop(Status.NUMERICAL_FAILURE)
         status = self.monitor.update(
             self.n_iter,
-            objective=proof.objective,
+            objective=self.units.given_loss(proof.objective),
             residual=proof.residual,
             n_nonzero=int(np.count_nonzero(self.w)),
             **values,

@@ -106,7 +106,7 @@ def choose(datafit: Datafit, penalty: Penalty, solver: str, owner: str) -> str:
         )
         raise ValueError(
             f"No solver of {owner} fits {type(datafit).__name__} with "
-            f"{type(penalty).__name__}. Got {reasons}."
+            f"{_kind(penalty)}. Got {reasons}."
         )
     if solver not in _SOLVERS:
         raise ValueError(f"The 'solver' {solver!r} of {owner} is not available.")
@@ -114,9 +114,13 @@ def choose(datafit: Datafit, penalty: Penalty, solver: str, owner: str) -> str:
     if reason is not None:
         raise ValueError(
             f"The 'solver' parameter of {owner} must fit the problem. Got {solver!r} "
-            f"for {type(datafit).__name__} with {type(penalty).__name__}: {reason}."
+            f"for {type(datafit).__name__} with {_kind(penalty)}: {reason}."
         )
     return solver
+
+
+def _kind(penalty: Penalty) -> str:
+    return "a sum" if isinstance(penalty, Terms) else type(penalty).__name__
 
 
 def solve(
@@ -135,7 +139,7 @@ def solve(
     Whatever ends it, the run is left at that point.
     """
     _check_options(run.options, name, owner)
-    run.design.require_squares()
+    run.given.design.require_squares()
     run.monitor = Monitor(
         owner,
         tol=run.tol,
@@ -144,7 +148,10 @@ def solve(
         verbose=verbose,
         callback=callback,
         fields=FIELDS,
-        state={"coef": lambda: run.w, "intercept": lambda: run.intercept},
+        state={
+            "coef": lambda: run.units.given_coef(run.w),
+            "intercept": lambda: run.units.given_intercept(run.intercept, run.w),
+        },
     )
     with run.monitor:
         try:
@@ -198,23 +205,24 @@ def _result(run: Run, status: Status, name: str) -> CompositeResult:
         status = Status.CONVERGED
     elif proof.residual > run.tol and status is Status.CONVERGED:
         status = Status.PRECISION
-    coef = run.w.astype(run.design.dtype)
+    coef = run.units.given_coef(run.w, run.design.dtype)
     rows = coef != 0 if coef.ndim == 1 else np.any(coef != 0, axis=1)
     vector = bool(run.datafit.n_outputs)
+    intercept = run.units.given_intercept(run.intercept, run.w)
     return CompositeResult(
         coef=coef,
-        intercept=np.array(run.intercept) if vector else float(run.intercept),
+        intercept=np.array(intercept) if vector else float(intercept),
         support=np.flatnonzero(rows),
-        dual=proof.dual,
+        dual=run.units.given_dual(proof.dual),
         u=run.extra.get("u"),
         solver=name,
         n_epochs=run.n_epochs,
         status=status,
         message=MESSAGES.get(status, ""),
         n_iter=run.n_iter,
-        objective=proof.objective,
+        objective=run.units.given_loss(proof.objective),
         residual=proof.residual,
-        gap=proof.gap,
+        gap=run.units.given_loss(proof.gap),
         history=run.monitor.history(),
         elapsed=run.monitor.elapsed,
     )

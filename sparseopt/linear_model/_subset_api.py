@@ -22,6 +22,7 @@ from sparseopt.linear_model._run import Stop
 from sparseopt.linear_model._subset import RTOL, Found, search
 from sparseopt.linear_model._subset_columns import Blocks, Columns
 from sparseopt.linear_model._subset_newton import search_by_models, subset_fit
+from sparseopt.linear_model._units import Units
 from sparseopt.prox import Groups
 
 
@@ -167,14 +168,23 @@ def best_subset(
     >>> best_subset(LeastSquares(X, y), 3).group_support
     array([  3,  50, 200])
     """
+    if datafit.n_outputs:
+        raise ValueError(
+            "The 'datafit' parameter of sparseopt.linear_model.best_subset must be a "
+            f"loss with one output. Got {type(datafit).__name__}, which has "
+            f"{datafit.n_outputs}."
+        )
     parts = Groups.of(groups, datafit.design.p)
     check_params(best_subset, {"k": [Interval(1, parts.m, integer=True)]}, {"k": k})
     blocks, found = Blocks.of(parts), Found()
     d = parts.weights(weights)
+    units = Units.of(datafit)
+    if units:
+        datafit, lam = units.datafit(datafit), units.times(lam, 2)
     ridge = lam * parts.spread(np.ones(parts.m) if d is None else d, fill=0.0)
     unit = max(datafit.scale(), 1e-300)
     monitor = Monitor(
-        "linear_model.best_subset",
+        "sparseopt.linear_model.best_subset",
         tol=tol,
         max_iter=max_iter or 25,
         max_time=max_time,
@@ -185,14 +195,16 @@ def best_subset(
 
     def record(state: Found) -> None:
         status = monitor.update(
-            state.n_scans, objective=0.5 * state.rss, residual=_residual(state, unit)
+            state.n_scans,
+            objective=units.given_loss(0.5 * state.rss),
+            residual=_residual(state, unit),
         )
         if status is not None and not state.is_local:
             raise Stop(status)
 
     with monitor:
         status = _search(datafit, blocks, int(k), ridge, init, tol, found, record)
-        result = _result(datafit, blocks, ridge, found, status, monitor, unit)
+        result = _result(datafit, blocks, ridge, found, status, monitor, unit, units)
         monitor.finish(result.status, result.message)
     monitor.warn_if_not_converged(result.status, result.residual, tol)
     return result
@@ -241,19 +253,21 @@ def _subset(init: Any, k: int, m: int) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def _result(datafit, blocks, ridge, found, status, monitor, unit) -> SubsetResult:
+def _result(
+    datafit, blocks, ridge, found, status, monitor, unit, units
+) -> SubsetResult:
     fit = subset_fit(datafit, blocks, found.blocks, ridge)
-    coef = fit.w.astype(datafit.design.dtype)
+    coef = units.given_coef(fit.w, datafit.design.dtype)
     return SubsetResult(
         coef=coef,
-        intercept=fit.intercept,
+        intercept=units.given_intercept(fit.intercept, fit.w),
         support=np.flatnonzero(coef),
         group_support=found.blocks,
         is_local=found.is_local,
         n_steps=found.n_steps,
         status=status,
         n_iter=found.n_scans,
-        objective=fit.objective,
+        objective=units.given_loss(fit.objective),
         residual=_residual(found, unit),
         history=monitor.history(),
         elapsed=monitor.elapsed,

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt._core._arrays import check_finite
 from sparseopt.prox._apply import is_apart
-from sparseopt.prox._inputs import as_output, as_point
+from sparseopt.prox._inputs import as_output, as_point, assign, contiguous
 
 # Reads rows of one array and writes those of another, which may be the same one.
 Rows = Callable[[np.ndarray, np.ndarray], None]
@@ -36,9 +37,10 @@ def sliced(
             result[...] = work
         return result
     moved = np.moveaxis(array, axis, -1)
-    rows = np.ascontiguousarray(moved).reshape(-1, moved.shape[-1])
-    solve(rows, rows)
-    result[...] = np.moveaxis(rows.reshape(moved.shape), -1, axis)
+    rows = contiguous(moved).reshape(-1, moved.shape[-1])
+    work = np.empty_like(rows) if np.may_share_memory(rows, array) else rows
+    solve(rows, work)
+    assign(np.moveaxis(result, axis, -1), work.reshape(moved.shape))
     return result
 
 
@@ -72,8 +74,7 @@ def scaled_rows(solve: ScaledRows, limit: int = 900, shift: int = 600) -> Rows:
     """
 
     def careful(rows: np.ndarray, result: np.ndarray) -> None:
-        with np.errstate(over="ignore"):  # infinite where an entry is above 2^512
-            moderate = rows.dtype != np.float64 or np.vdot(rows, rows) < np.inf
+        moderate = rows.dtype != np.float64 or _has_finite_norm(rows)
         large = None if moderate else np.abs(rows).max(axis=1) > 2.0**limit
         if large is None or not large.any():
             solve(rows, result, 0)
@@ -86,3 +87,28 @@ def scaled_rows(solve: ScaledRows, limit: int = 900, shift: int = 600) -> Rows:
                 result[some] = np.ldexp(target, exponent)
 
     return careful
+
+
+def sliced_scaled(
+    solve: ScaledRows,
+    x: Any,
+    axis: int | None,
+    out: Any,
+    finite: bool,
+    limit: int = 900,
+) -> np.ndarray:
+    """`sliced` for `scaled_rows`; one pass tells whether any entry needs care."""
+    array = as_point(x, finite=False)
+    if finite and array.size:
+        if _has_finite_norm(array):
+            return sliced(lambda rows, to: solve(rows, to, 0), array, axis, out, False)
+        check_finite(array, "x")
+    return sliced(
+        finite_rows(scaled_rows(solve, limit), finite), array, axis, out, False
+    )
+
+
+def _has_finite_norm(x: np.ndarray) -> bool:
+    """Whether the sum of squares is finite: no entry is above 2^512, nor NaN."""
+    with np.errstate(all="ignore"):
+        return bool(np.vdot(x, x) < np.inf)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Interval, check_params
 from sparseopt.prox._groups import Groups
 
@@ -66,7 +67,7 @@ def _weight(parts: Groups, weights: Any) -> Any:
 
 def positive(values: Any, name: str, m: int) -> np.ndarray:
     """Array of m positive finite numbers, float64."""
-    array = np.asarray(values)
+    array = plain_array(values, name)
     if array.dtype.kind not in "fiu":
         raise TypeError(
             f"The {name!r} array must hold real numbers. Got dtype {array.dtype}."
@@ -76,9 +77,9 @@ def positive(values: Any, name: str, m: int) -> np.ndarray:
             f"The {name!r} array must have shape ({m},). Got {array.shape}."
         )
     array = np.ascontiguousarray(array, dtype=np.float64)
-    bad = ~((array > 0) & (array < np.inf))
-    if bad.any():
-        j = int(bad.argmax())
+    # a NaN is the least and the largest, and no array of booleans is needed
+    if array.size and not (array.min() > 0 and array.max() < np.inf):
+        j = int(np.argmin((array > 0) & (array < np.inf)))
         raise ValueError(
             f"The {name!r} array must be positive and finite. "
             f"Got {array[j]} at index {j}."

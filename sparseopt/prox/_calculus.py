@@ -83,7 +83,16 @@ class Translated(Wrapped):
         self.shift = array.astype(np.float64)
         self._check()
 
+    def _fit(self, w: np.ndarray) -> None:
+        """The shift has to be one number, or one for each coefficient."""
+        if self.shift.ndim and self.shift.shape != np.shape(w):
+            raise ValueError(
+                f"The 'shift' array of {public_name(type(self))} must have shape "
+                f"{np.shape(w)}, that of the coefficients. Got {self.shift.shape}."
+            )
+
     def _local(self, w: np.ndarray) -> np.ndarray:
+        self._fit(w)
         return w - self.shift.astype(float_type(w), copy=False)
 
     def value(self, w: np.ndarray) -> float:
@@ -96,7 +105,9 @@ class Translated(Wrapped):
         return into(out, inner + self.shift, w)
 
     def conjugate(self, v: np.ndarray) -> float:
-        return self.penalty.conjugate(v) + float(np.vdot(v, self.shift))
+        self._fit(v)
+        shift = np.broadcast_to(self.shift, np.shape(v))
+        return self.penalty.conjugate(v) + float(np.vdot(v, shift))
 
     def dual_scale(self, v: np.ndarray) -> float:
         return self.penalty.dual_scale(v)

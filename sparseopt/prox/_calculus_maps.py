@@ -67,24 +67,33 @@ class Orthonormal(Wrapped):
         """Whether P is 0 on a set and infinite elsewhere."""
         return self.penalty.is_indicator
 
+    def _image(self, w: np.ndarray) -> np.ndarray:
+        if np.shape(w)[:1] != self.matrix.shape[1:]:
+            raise ValueError(
+                f"The 'matrix' array of {public_name(type(self))} must have a column "
+                f"for each coefficient. Got shape {self.matrix.shape} for coefficients "
+                f"of shape {np.shape(w)}."
+            )
+        return self.matrix @ w
+
     def value(self, w: np.ndarray) -> float:
-        return self.penalty.value(self.matrix @ w)
+        return self.penalty.value(self._image(w))
 
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
     ) -> np.ndarray:
-        image = self.matrix @ as_float64(w)
+        image = self._image(as_float64(w))
         change = self.penalty.prox(image, step) - image
         return into(out, w + self.matrix.T @ change, w)
 
     def conjugate(self, v: np.ndarray) -> float:
-        image = self.matrix @ v
+        image = self._image(v)
         if float(np.abs(self._outside(v, image)).max(initial=0.0)) > 0.0:
             return math.inf
         return self.penalty.conjugate(image)
 
     def dual_scale(self, v: np.ndarray) -> float:
-        image = self.matrix @ v
+        image = self._image(v)
         if float(np.abs(self._outside(v, image)).max(initial=0.0)) > 0.0:
             return 0.0
         return largest_scale(self, v, self.penalty.dual_scale(image))
@@ -98,7 +107,7 @@ class Orthonormal(Wrapped):
         return np.where(np.abs(rest) <= size, 0.0, rest)
 
     def subdiff_distance(self, w: np.ndarray, grad: np.ndarray) -> np.ndarray:
-        image, at = self.matrix @ grad, self.matrix @ w
+        image, at = self._image(grad), self._image(w)
         # entries that are zero but for the rounding of the product count as zero
         tiny = 4.0 * np.finfo(float_type(w)).eps * float(np.abs(w).max(initial=0.0))
         at[np.abs(at) <= tiny * math.sqrt(w.shape[0])] = 0.0
@@ -107,7 +116,7 @@ class Orthonormal(Wrapped):
         return np.append(inner, float(np.linalg.norm(outside)))
 
     def critical_lam(self, grad: np.ndarray) -> float:
-        image = self.matrix @ grad
+        image = self._image(grad)
         if np.any(self._outside(as_float64(grad), image)):
             return math.inf
         return self.penalty.critical_lam(image)

@@ -114,7 +114,7 @@ def shrink(
     else:
         u = np.empty(x.size) if want_shares else None
         run = kernel("weighted_prox", x)
-        step, eta = run(x, w, *_weighted(blocks, lam, debias, u))
+        step, eta = run(x, w, *_weighted(blocks, lam, debias, u, threads))
         found = Shares(math.nan if step == _kernels.BAD else eta, u)
     if math.isnan(found.eta):
         reject(x, w, finite)
@@ -156,7 +156,7 @@ def _identity(
         else:
             u = np.empty_like(r)
             unused = np.empty_like(r)
-            given = _weighted(blocks, 0.0, 0.0, u)
+            given = _weighted(blocks, 0.0, 0.0, u, threads)
             _, eta = _kernels.weighted_factors(r, unused, *given)
             found = Shares(eta, u)
     w[...] = x
@@ -207,7 +207,7 @@ def _shrink_groups(
     else:
         factors = np.empty_like(r)
         u = np.empty_like(r) if want_shares else None
-        given = _weighted(blocks, lam, debias, u)
+        given = _weighted(blocks, lam, debias, u, threads)
         step, eta = _kernels.weighted_factors(r, factors, *given)
         eta = math.nan if step == _kernels.BAD else eta
     if not math.isnan(eta):
@@ -215,13 +215,15 @@ def _shrink_groups(
     return Shares(eta, u)
 
 
-def _weighted(blocks: Blocks, lam: float, debias: float, u: Any) -> tuple[Any, ...]:
+def _weighted(
+    blocks: Blocks, lam: float, debias: float, u: Any, threads: int
+) -> tuple[Any, ...]:
     """Arguments of the kernels for weights that differ."""
     d: Any = blocks.weight
     weight = 1.0
     if isinstance(d, float):
         d, weight = None, d
-    return d, blocks.costs, weight, lam, debias, blocks.k, u
+    return d, blocks.costs, weight, lam, debias, blocks.k, u, threads
 
 
 def coefficients(d: Any, lam: float, debias: float) -> tuple[Any, Any]:

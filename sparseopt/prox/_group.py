@@ -358,6 +358,12 @@ def prox_tree(
     """
     array = as_point(x, finite=False)
     n = array.size
+    for name, value in (("levels", levels), ("weights", weights)):
+        if isinstance(value, str) or (value is not None and not np.iterable(value)):
+            raise TypeError(
+                f"The {name!r} parameter of sparseopt.prox.prox_tree must be a "
+                f"sequence with one entry for each level. Got {value!r}."
+            )
     parts = [Groups.of(level, n) for level in levels] if n else []
     if weights is not None and len(weights) != len(levels):
         raise ValueError(

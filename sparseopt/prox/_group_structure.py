@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Boolean, Interval, Options, Type
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._penalty import as_float64, nonnegative_array
@@ -35,6 +36,15 @@ class Parts(NamedTuple):
         return self.groups.spread(values, fill=fill)
 
 
+def _plain(value: Any, name: str) -> Any:
+    """Columns of data frames, ranges and arrays as arrays of our own."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, range) or getattr(value, "ndim", 0) > 0:
+        return np.array(plain_array(value, name))
+    return value
+
+
 class GroupStructure:
     """The parameters `groups`, `weights` and `rows` of group penalties.
 
@@ -48,7 +58,8 @@ class GroupStructure:
 
     def _store_groups(self, groups: Any, weights: Any, rows: bool) -> None:
         # the name `groups` is that of a method of the protocol
-        self._given = groups.copy() if isinstance(groups, np.ndarray) else groups
+        self._given = _plain(groups, "groups")
+        weights = _plain(weights, "weights")
         if isinstance(weights, (np.ndarray, list, tuple)):
             weights = nonnegative_array(type(self), "weights", weights, positive=True)
         self.weights, self.rows = weights, rows

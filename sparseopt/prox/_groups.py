@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt._core._arrays import plain_array
+
 
 class Groups:
     """Disjoint groups among `n` coordinates; those in no group are free.
@@ -118,7 +120,8 @@ class Groups:
                 "The 'groups' parameter must have a label that is not negative. "
                 f"Got {n} negative ones."
             )
-        starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+        found = labels[order]  # differences of labels would overflow
+        starts = np.flatnonzero(np.append(True, found[1:] != found[:-1]))
         indptr = np.append(starts, order.shape[0]).astype(np.int64)
         return cls(n, starts.shape[0], indices=order, indptr=indptr)
 
@@ -216,7 +219,7 @@ class Groups:
                 )
             sizes = self.sizes.astype(np.float64)
             return np.sqrt(sizes) if weights == "sqrt" else sizes
-        array = np.asarray(weights)
+        array = plain_array(weights, "weights")
         if array.dtype.kind not in "fiu":
             raise TypeError(
                 f"The 'weights' array must hold real numbers. Got dtype {array.dtype}."
@@ -226,9 +229,8 @@ class Groups:
                 f"The 'weights' array must have shape ({self.m},). Got {array.shape}."
             )
         array = np.ascontiguousarray(array, dtype=np.float64)
-        bad = ~((array > 0) & (array < np.inf))
-        if bad.any():
-            j = int(bad.argmax())
+        if array.size and not (array.min() > 0 and array.max() < np.inf):
+            j = int(np.argmin((array > 0) & (array < np.inf)))
             raise ValueError(
                 "The 'weights' array must be positive and finite. "
                 f"Got {array[j]} at index {j}."

@@ -68,6 +68,7 @@ def weighted_prox_d(
     debias: float,
     target: float,
     shares: np.ndarray | None,
+    n_threads: int = ...,
 ) -> tuple[int, float]: ...
 def weighted_prox_s(
     x: np.ndarray,
@@ -79,6 +80,7 @@ def weighted_prox_s(
     debias: float,
     target: float,
     shares: np.ndarray | None,
+    n_threads: int = ...,
 ) -> tuple[int, float]: ...
 def weighted_factors(
     r: np.ndarray,
@@ -90,4 +92,5 @@ def weighted_factors(
     debias: float,
     target: float,
     shares: np.ndarray | None,
+    n_threads: int = ...,
 ) -> tuple[int, float]: ...

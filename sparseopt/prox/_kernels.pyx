@@ -296,7 +296,7 @@ cdef tuple weighted(so_weighted* g, outputs to):
 
 
 cdef so_weighted weighted_groups(const double[::1] d, const double[::1] q, double weight,
-                                 double lam, double debias, double target):
+                                 double lam, double debias, double target, int n_threads):
     cdef so_weighted g
     g.d = NULL
     g.q = NULL
@@ -305,34 +305,35 @@ cdef so_weighted weighted_groups(const double[::1] d, const double[::1] q, doubl
     if q is not None:
         g.q = &q[0]
     g.weight, g.lam, g.debias, g.target = weight, lam, debias, target
+    g.n_threads = n_threads
     return g
 
 
 def weighted_prox_d(const double[::1] x, double[::1] w, const double[::1] d,
                     const double[::1] q, double weight, double lam, double debias,
-                    double target, double[::1] shares):
+                    double target, double[::1] shares, int n_threads=1):
     """Outcome, eta, and the prox of single entries with weights d and costs q, to w.
 
     d or q may be None (all `weight`, all 1), and `shares` None if they are not wanted.
     """
-    cdef so_weighted g = weighted_groups(d, q, weight, lam, debias, target)
+    cdef so_weighted g = weighted_groups(d, q, weight, lam, debias, target, n_threads)
     g.x, g.is_float, g.n = &x[0], 0, x.shape[0]
     return weighted(&g, outputs(&w[0], NULL, pointer(shares)))
 
 
 def weighted_prox_s(const float[::1] x, float[::1] w, const double[::1] d,
                     const double[::1] q, double weight, double lam, double debias,
-                    double target, double[::1] shares):
+                    double target, double[::1] shares, int n_threads=1):
     """`weighted_prox_d` for float32."""
-    cdef so_weighted g = weighted_groups(d, q, weight, lam, debias, target)
+    cdef so_weighted g = weighted_groups(d, q, weight, lam, debias, target, n_threads)
     g.x, g.is_float, g.n = &x[0], 1, x.shape[0]
     return weighted(&g, outputs(&w[0], NULL, pointer(shares)))
 
 
 def weighted_factors(const double[::1] r, double[::1] factors, const double[::1] d,
                      const double[::1] q, double weight, double lam, double debias,
-                     double target, double[::1] shares):
+                     double target, double[::1] shares, int n_threads=1):
     """`weighted_prox_d` for groups with norms r: what each is multiplied by."""
-    cdef so_weighted g = weighted_groups(d, q, weight, lam, debias, target)
+    cdef so_weighted g = weighted_groups(d, q, weight, lam, debias, target, n_threads)
     g.x, g.is_float, g.n = &r[0], 0, r.shape[0]
     return weighted(&g, outputs(NULL, &factors[0], pointer(shares)))

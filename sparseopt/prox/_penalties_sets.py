@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Callable_, Interval, public_name
 from sparseopt.prox._cardinality import project_l0_ball
 from sparseopt.prox._groups import Groups
@@ -302,17 +303,26 @@ class ConvexSet(Indicator):
         self._check()
 
     def contains(self, w: np.ndarray) -> bool:
-        away = float(np.abs(self.projection(w) - w).max(initial=0.0))
+        away = float(np.abs(self._project(w) - w).max(initial=0.0))
         return away <= slack(w) * max(1.0, float(np.abs(w).max(initial=0.0)))
 
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None
     ) -> np.ndarray:
-        result = self.projection(w)
+        result = self._project(w)
         if out is None:
             return np.asarray(result, dtype=float_type(w))
         out[...] = result
         return out
+
+    def _project(self, w: np.ndarray) -> np.ndarray:
+        point = np.asarray(self.projection(w))
+        if point.shape != np.shape(w):
+            raise ValueError(
+                f"The 'projection' of {public_name(type(self))} must return an array "
+                f"of the shape {np.shape(w)} of its argument. Got {point.shape}."
+            )
+        return point
 
 
 def _level_distance(fixed: np.ndarray, below: np.ndarray, lowest: float) -> float:
@@ -331,7 +341,7 @@ def _level_distance(fixed: np.ndarray, below: np.ndarray, lowest: float) -> floa
 
 
 def _bound(owner: type, name: str, value: Any) -> Any:
-    array = np.asarray(value)
+    array = plain_array(value, name)
     if array.dtype.kind not in "fiu" or array.ndim > 2:
         raise TypeError(
             f"The {name!r} parameter of {public_name(owner)} must be a float or an "

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Interval, describe, public_name
 from sparseopt.prox._penalty import (
     LEVEL,
@@ -53,6 +54,7 @@ class SLOPE(Norm):
 
     def __init__(self, lam: Any = 1.0, *, weights: Any = None) -> None:
         owner = type(self)
+        lam = lam if isinstance(lam, (int, float)) else plain_array(lam, "lam")[()]
         if np.ndim(lam):
             if weights is not None:
                 raise ValueError(
@@ -68,8 +70,13 @@ class SLOPE(Norm):
         self.weights = nonnegative_array(owner, "weights", weights)
         if self.weights is None:
             return
+        if self.weights.ndim != 1:
+            raise ValueError(
+                f"The 'weights' array of {public_name(owner)} must have 1 dimension. "
+                f"Got shape {self.weights.shape}."
+            )
         rises = self.weights[1:] > self.weights[:-1]
-        if self.weights.ndim != 1 or rises.any():
+        if rises.any():
             raise ValueError(
                 f"The 'weights' array of {public_name(owner)} must not increase. Got "
                 f"an increase after index {rises.argmax()}."
@@ -162,11 +169,22 @@ class TV1D(Norm):
         self._check()
         self.weights = nonnegative_array(type(self), "weights", weights)
 
+    def _need(self, n: int) -> None:
+        """Weights have to be one fewer than the n coefficients."""
+        if self.weights is not None and self.weights.shape != (max(0, n - 1),):
+            raise ValueError(
+                f"The 'weights' array of {public_name(type(self))} must have one "
+                f"number for each difference of {n} coefficients. Got shape "
+                f"{self.weights.shape}."
+            )
+
     def norm(self, w: np.ndarray) -> float:
+        self._need(np.size(w))
         jumps = np.abs(np.diff(as_float64(w).reshape(-1)))
         return float(jumps.sum() if self.weights is None else jumps @ self.weights)
 
     def dual_norm(self, v: np.ndarray) -> float:
+        self._need(np.size(v))
         flow = np.cumsum(as_float64(v).reshape(-1))
         size = np.abs(flow)
         top = float(size.max(initial=0.0))
@@ -367,10 +385,18 @@ class Nuclear(Norm):
         self._check()
 
     def norm(self, w: np.ndarray) -> float:
-        return float(np.linalg.svd(as_float64(w), compute_uv=False).sum())
+        return float(self._singular(w).sum())
 
     def dual_norm(self, v: np.ndarray) -> float:
-        return float(np.linalg.svd(as_float64(v), compute_uv=False).max(initial=0.0))
+        return float(self._singular(v).max(initial=0.0))
+
+    def _singular(self, w: np.ndarray) -> np.ndarray:
+        if np.ndim(w) != 2:
+            raise ValueError(
+                f"{public_name(type(self))} is a penalty of matrices, of coefficients "
+                f"with several outputs. Got 'coef' of shape {np.shape(w)}."
+            )
+        return np.asarray(np.linalg.svd(as_float64(w), compute_uv=False))
 
     def prox(
         self, w: np.ndarray, step: float = 1.0, out: np.ndarray | None = None

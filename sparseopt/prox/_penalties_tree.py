@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Boolean, Interval, Options, Type, public_name
 from sparseopt.prox._penalties_group import GroupLasso
 from sparseopt.prox._penalty import Norm, as_float64, float_type, rules
@@ -196,7 +197,7 @@ def _weights(weights: Any, parts: list[np.ndarray]) -> np.ndarray:
         return np.ones_like(sizes)
     if isinstance(weights, str):
         return np.sqrt(sizes) if weights == "sqrt" else sizes
-    array = np.asarray(weights)
+    array = plain_array(weights, "weights")
     if array.dtype.kind not in "fiu" or array.shape != sizes.shape:
         raise (ValueError if array.dtype.kind in "fiu" else TypeError)(
             f"The 'weights' array of {public_name(TreeGroupLasso)} must hold one real "

@@ -5,16 +5,23 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from sparseopt._core._arrays import as_floats, plain_array
 from sparseopt._core._params import Interval, check_params, describe, public_name
 from sparseopt.prox._groups import Groups
 
 P = TypeVar("P", bound="Penalty")
 
+# Methods whose first argument is a point.
+_OF_POINTS = frozenset(
+    {"value", "prox", "conjugate", "dual_scale", "subdiff_distance"}
+    | {"fixed_point_distance", "critical_lam", "norm", "dual_norm"}
+)
 LEVEL = [Interval(0, None)]
 SHARE = [Interval(0, 1)]
 
@@ -22,6 +29,18 @@ SHARE = [Interval(0, 1)]
 def rules(**constraints: Iterable[Any]) -> Mapping[str, Iterable[Any]]:
     """Constraints on the parameters of a penalty."""
     return constraints
+
+
+def _of_arrays(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method for points that are no arrays yet."""
+
+    @wraps(method)
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        if args and not hasattr(args[0], "__dlpack__"):  # arrays of any library
+            args = (as_floats(args[0], "w", ndim=None), *args[1:])
+        return method(self, *args, **options)
+
+    return call
 
 
 class Coordinate(NamedTuple):
@@ -92,13 +111,18 @@ class Penalty:
     _rules: ClassVar[Mapping[str, Iterable[Any]]] = rules()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Methods without a docstring of their own are described by a base class."""
+        """Methods without a docstring of their own are described by a base class.
+
+        Those of points take lists and columns of data frames as well.
+        """
         super().__init_subclass__(**kwargs)
-        for name, method in vars(cls).items():
+        for name, method in list(vars(cls).items()):
             if inspect.isfunction(method) and method.__doc__ is None:
                 above = (vars(base).get(name) for base in cls.__mro__[1:])
                 docs = (getattr(parent, "__doc__", None) for parent in above)
                 method.__doc__ = next(filter(None, docs), None)
+            if inspect.isfunction(method) and name in _OF_POINTS:
+                setattr(cls, name, _of_arrays(method))
 
     def value(self, w: np.ndarray) -> float:
         """P(w).
@@ -288,7 +312,8 @@ class Penalty:
         values = {name: self._parameter(name) for name in self._rules}
         check_params(type(self), self._rules, values)
         for name, value in values.items():
-            if isinstance(value, np.generic):
+            # `groups` is the name of a method, too
+            if isinstance(value, np.generic) and name in vars(self):
                 setattr(self, name, value.item())
 
     def _parameter(self, name: str) -> Any:
@@ -300,6 +325,10 @@ class Penalty:
         from sparseopt.prox._calculus_sum import add
 
         return add(self, other) if isinstance(other, Penalty) else NotImplemented
+
+    def __radd__(self, other: Any) -> Penalty:
+        """What `sum` starts with."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __mul__(self, factor: Any) -> Penalty:
         """Positive multiple of the penalty."""
@@ -445,7 +474,7 @@ def nonnegative_array(
     """Float64 copy of an array of finite numbers that are not negative, or None."""
     if value is None:
         return None
-    array = np.asarray(value)
+    array = plain_array(value, name)
     if array.dtype.kind == "c":
         raise ValueError(
             f"The {name!r} array of {public_name(owner)} must be real. "

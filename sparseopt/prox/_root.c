@@ -115,7 +115,7 @@ so_step so_root_sampled(const so_root_table *T, so_search *s, double *sample, in
     s->n = n;
     s->n_sample = m;
     s->random = SO_SEED;
-    s->newton = 0;
+    s->newton = s->timid = 0;
     s->n_measured = 0;
     s->sample = malloc(((size_t)m + 16) * sizeof(double));
     if (!s->sample)
@@ -153,6 +153,12 @@ so_step so_root_begin(const so_root_table *T, so_search *s, const void *x, int i
     return step;
 }
 
+/* Where the exact search starts. */
+static double first_point(const so_search *s)
+{
+    return s->start > s->lo && s->start < s->hi ? s->start : s->lo + 0.5 * (s->hi - s->lo);
+}
+
 void so_root_filter(const so_root_table *T, so_search *s, const void *x, int is_float,
                     int64_t n, int absolute, so_part *part)
 {
@@ -160,7 +166,9 @@ void so_root_filter(const so_root_table *T, so_search *s, const void *x, int is_
         double d[SO_CHUNK + 16];
         float s[SO_CHUNK + 16];
     } buf;
-    so_fold block = {0};
+    so_fold block = {0}, at = {0};
+    double t = first_point(s), e = enter(&s->rule, t), f = fill(&s->rule, t);
+    int64_t measured = part->n;
     for (int64_t i = 0; i < n; i += SO_CHUNK) {
         int64_t size = n - i < SO_CHUNK ? n - i : SO_CHUNK, before = block.kept;
         if (is_float)
@@ -186,17 +194,25 @@ void so_root_filter(const so_root_table *T, so_search *s, const void *x, int is_
         }
         double *to = part->data + part->n;
         if (is_float)
-            for (int64_t j = 0; j < kept; j++)
-                to[j] = (double)buf.s[j];
+            T->widen(buf.s, kept, to);
         else
             memcpy(to, buf.d, (size_t)kept * sizeof *to);
         part->n += kept;
+        if (part->n - measured >= SO_CHUNK) { /* while they are in a near cache */
+            T->measure_d(part->data + measured, part->n - measured, e, f, 0, &at);
+            measured = part->n;
+        }
     }
+    if (part->n > measured)
+        T->measure_d(part->data + measured, part->n - measured, e, f, 0, &at);
     part->fold.whole += block.whole;
     part->fold.part += block.part;
     part->fold.kept += block.kept;
     part->fold.sum += block.sum;
     part->fold.bad |= block.bad;
+    part->at.whole += at.whole;
+    part->at.part += at.part;
+    part->at.sum += at.sum;
 }
 
 /* All parts in the first one's memory, in order. */
@@ -226,6 +242,9 @@ static int merge(so_part *parts, int64_t n_parts)
         all->fold.kept += parts[k].fold.kept;
         all->fold.sum += parts[k].fold.sum;
         all->fold.bad |= parts[k].fold.bad;
+        all->at.whole += parts[k].at.whole;
+        all->at.part += parts[k].at.part;
+        all->at.sum += parts[k].at.sum;
     }
     return failed;
 }
@@ -269,6 +288,22 @@ static so_step widen(so_search *s, outcome found)
     return SO_FILTER;
 }
 
+/* The search went out of the small bracket of a bold one, or of its own. */
+static so_step beyond(so_search *s, outcome found, const exact *e)
+{
+    double lo = found == HIGHER ? e->hi : e->out.lo, hi = found == HIGHER ? e->out.hi : e->lo;
+    if (!e->out.tried || !(lo < hi))
+        return widen(s, found);
+    s->timid = 1;
+    s->sure_lo = found == HIGHER || e->out.sure_lo;
+    s->sure_hi = found != HIGHER || e->out.sure_hi;
+    s->lo = lo;
+    s->hi = hi;
+    s->start = lo + 0.5 * (hi - lo);
+    s->cut = cut_of(&s->rule, lo, hi);
+    return SO_FILTER;
+}
+
 so_step so_root_proceed(const so_root_table *T, so_search *s, so_part *parts, int64_t n_parts)
 {
     int failed = merge(parts, n_parts);
@@ -288,14 +323,13 @@ so_step so_root_proceed(const so_root_table *T, so_search *s, so_part *parts, in
         s->whole = s->part = -1;
         step = measure_next(s, s->start);
     } else {
-        exact e = {.rule = &s->rule, .lo = s->lo, .hi = s->hi, .t = s->start, .fold = *f,
-                   .sure_lo = s->sure_lo, .sure_hi = s->sure_hi, .random = s->random};
-        if (!(e.t > e.lo && e.t < e.hi))
-            e.t = e.lo + 0.5 * (e.hi - e.lo);
+        exact e = {.rule = &s->rule, .lo = s->lo, .hi = s->hi, .t = first_point(s), .fold = *f,
+                   .sure_lo = s->sure_lo, .sure_hi = s->sure_hi, .random = s->random,
+                   .first = &all->at, .bold = !s->timid && all->n > SO_CHUNK};
         outcome found = so_find_exact(T, all->data, all->n, &e);
         s->t = e.t;
         if (found != FOUND)
-            step = widen(s, found);
+            step = beyond(s, found, &e);
     }
     free(all->data);
     all->data = NULL;

@@ -36,7 +36,7 @@ typedef struct {
 } so_rule;
 
 /* Classes of z for all t in a bracket: z <= out is nothing, z >= full is in full,
- * low <= z <= high in part, and anything else undecided. */
+ * low <= z <= high < full in part, and anything else undecided. */
 typedef struct {
     double out, full, low, high;
 } so_cut;
@@ -60,6 +60,7 @@ typedef struct {
     int64_t n;
     const double *d, *q; /* NULL: all `weight`, all 1 */
     double weight, lam, debias, target, unit;
+    int n_threads;
 } so_weighted;
 
 typedef struct {
@@ -69,6 +70,7 @@ typedef struct {
                      so_fold *fold);
     void (*filter_s)(const float *x, int64_t n, const so_cut *cut, int absolute, float *buf,
                      so_fold *fold);
+    void (*widen)(const float *x, int64_t n, double *z);
     /* Counts and sum for thresholds e < f. */
     void (*measure_d)(const double *x, int64_t n, double e, double f, int absolute,
                       so_fold *fold);
@@ -113,6 +115,10 @@ typedef struct {
     int64_t (*classify_w)(const double *a, const double *d, const double *q, int64_t n,
                           double lam, double debias, double lo, double hi, int32_t *places,
                           double sums[3]);
+    /* Breakpoints e, f and slopes of m groups, those at `places` or the first ones; the largest
+     * e, infinite where a is zero. */
+    double (*break_w)(const double *a, const double *d, const double *q, int64_t m, double lam,
+                      double debias, const int32_t *places, double *e, double *f, double *slope);
     /* out = {whole, part, sum of the part, squares of the whole, squares of the part} */
     void (*moments_d)(const double *x, int64_t n, double e, double f, double out[5]);
     void (*moments_s)(const float *x, int64_t n, double e, double f, double out[5]);
@@ -143,6 +149,7 @@ typedef struct {
     double *data;
     int64_t n, size;
     so_fold fold;
+    so_fold at; /* counts of what is kept at the start of the search */
     int failed;
 } so_part;
 
@@ -150,7 +157,7 @@ typedef struct {
     so_rule rule;
     so_cut cut;
     double lo, hi, t, start;
-    int sure_lo, sure_hi, newton, any_scale;
+    int sure_lo, sure_hi, newton, any_scale, timid;
     int64_t n, whole, part; /* counts are those of the last measure pass */
     double *sample;
     int64_t n_sample;

@@ -64,6 +64,7 @@ cdef extern from "_root.h" nogil:
         const double* d
         const double* q
         double weight, lam, debias, target, unit
+        int n_threads
     so_step so_root_weighted(const so_root_table*, so_weighted*, double*)
     void so_weighted_prox(const so_root_table*, const so_weighted*, double, void*, double*,
                           double*)

@@ -23,6 +23,25 @@ static outcome last_piece(exact *s)
     return FOUND;
 }
 
+/* The bracket around t, the second point of a search, where the first one missed it by `off`. */
+static void be_bold(exact *s, double t, double off)
+{
+    double width = 0.125 * fabs(off);
+    s->out.lo = s->lo;
+    s->out.hi = s->hi;
+    s->out.sure_lo = s->sure_lo;
+    s->out.sure_hi = s->sure_hi;
+    s->out.tried = 1;
+    if (t - width > s->lo) {
+        s->lo = t - width;
+        s->sure_lo = 0;
+    }
+    if (t + width < s->hi) {
+        s->hi = t + width;
+        s->sure_hi = 0;
+    }
+}
+
 outcome so_find_exact(const so_root_table *T, double *z, int64_t n, exact *s)
 {
     const so_rule *r = s->rule;
@@ -33,7 +52,13 @@ outcome so_find_exact(const so_root_table *T, double *z, int64_t n, exact *s)
         if (n == 0)
             return last_piece(s);
         so_fold at = s->fold;
-        T->measure_d(z, n, enter(r, t), fill(r, t), 0, &at);
+        if (it == 0 && s->first) {
+            at.whole += s->first->whole;
+            at.part += s->first->part;
+            at.sum += s->first->sum;
+        } else {
+            T->measure_d(z, n, enter(r, t), fill(r, t), 0, &at);
+        }
         int above;
         double excess, next = piece_root(r, at.whole, at.part, at.sum, t, &above, &excess);
         if (s->slack > 0.0 && fabs(excess) <= s->slack) {
@@ -57,6 +82,8 @@ outcome so_find_exact(const so_root_table *T, double *z, int64_t n, exact *s)
             s->hi = t;
             s->sure_hi = 1;
         }
+        if (it == 0 && s->bold && next > s->lo && next < s->hi)
+            be_bold(s, next, next - t);
         so_cut cut = cut_of(r, s->lo, s->hi);
         int64_t before = n, kept = 0;
         for (int64_t i = 0; i < before; i += SO_CHUNK) {

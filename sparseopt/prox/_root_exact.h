@@ -28,6 +28,8 @@ static inline double fill(const so_rule *r, double t)
 static inline so_cut cut_of(const so_rule *r, double lo, double hi)
 {
     so_cut cut = {enter(r, lo), fill(r, hi), enter(r, hi), fill(r, lo)};
+    if (cut.high >= cut.full)
+        cut.high = nextafter(cut.full, -INFINITY);
     return cut;
 }
 
@@ -68,6 +70,14 @@ typedef struct {
     so_fold fold; /* what is decided in the whole bracket */
     uint64_t random;
     double slack; /* a sum this close to the target is good enough */
+    const so_fold *first; /* counts of all n at the first t, if they are known */
+    /* A bold search goes on in a small bracket around its second t, which may miss the root;
+     * what is left of the whole one is then in `out`. */
+    int bold;
+    struct {
+        double lo, hi;
+        int sure_lo, sure_hi, tried;
+    } out;
 } exact;
 
 /* The root, or on which side of the bracket it is; z is overwritten. */

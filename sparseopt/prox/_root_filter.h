@@ -1,11 +1,11 @@
 /* The classification of `_root.h` for one instruction set, both float types.
  *
- * Undecided elements are appended without a branch for each: a whole vector is written and
- * the end advanced by their number; four vectors together are passed over where none has any.
- * (Compressing to a register and storing that is much faster on some processors than
- * compressing to memory.)  On a core with AVX-512 this takes 2.6 ns for 64 bytes, about what
- * memory needs to deliver them.  Thresholds of float data are rounded outwards, so that an
- * element that seems decided really is.  `finite` becomes NaN where a value is not finite. */
+ * Undecided elements are appended without any branch: a whole vector is written and the end
+ * advanced by their number, be it zero.  (Passing over vectors that have none takes longer: the
+ * branch is guessed wrong too often.  Compressing to a register and storing that is much
+ * faster on some processors than compressing to memory; loads with a mask are slow, and left to
+ * the last vectors.)  Thresholds of float data are rounded outwards, so that an element that
+ * seems decided really is.  `finite` becomes NaN where a value is not finite. */
 
 #if defined(__AVX512F__)
 
@@ -17,14 +17,13 @@
         z[j] = _mm512_and_pd(v, keep);                                                         \
         finite = _mm512_fmadd_pd(v, zero, finite);                                             \
         __mmask8 in = _mm512_cmp_pd_mask(z[j], out, _CMP_GT_OQ) & (LANES);                     \
-        __mmask8 w = _mm512_cmp_pd_mask(z[j], full, _CMP_GE_OQ) & in;                          \
-        __mmask8 p = _mm512_mask_cmp_pd_mask(_mm512_cmp_pd_mask(z[j], low, _CMP_GE_OQ), z[j],  \
-                                             high, _CMP_LE_OQ);                                \
-        p &= in & ~w;                                                                          \
+        __mmask8 w = _mm512_mask_cmp_pd_mask(in, z[j], full, _CMP_GE_OQ);                      \
+        __mmask8 p = _mm512_mask_cmp_pd_mask(in, z[j], low, _CMP_GE_OQ);                       \
+        p = _mm512_mask_cmp_pd_mask(p, z[j], high, _CMP_LE_OQ);                                \
         sum = _mm512_mask_add_pd(sum, p, sum, z[j]);                                           \
         whole = _mm512_mask_add_epi64(whole, w, whole, one);                                   \
         part = _mm512_mask_add_epi64(part, p, part, one);                                      \
-        u[j] = in & ~(w | p);                                                                  \
+        u[j] = in ^ w ^ p;                                                                     \
     }
 
 static void filter_d(const double *x, int64_t n, const so_cut *cut, int absolute, double *buf,
@@ -46,8 +45,6 @@ static void filter_d(const double *x, int64_t n, const so_cut *cut, int absolute
         SO_STEP_D(1, 255)
         SO_STEP_D(2, 255)
         SO_STEP_D(3, 255)
-        if (!(u[0] | u[1] | u[2] | u[3]))
-            continue;
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
             _mm512_storeu_pd(to, _mm512_maskz_compress_pd(u[j], z[j]));
@@ -74,17 +71,45 @@ static void filter_d(const double *x, int64_t n, const so_cut *cut, int absolute
         z[j] = _mm512_and_ps(v, keep);                                                         \
         finite = _mm512_fmadd_ps(v, zero, finite);                                             \
         __mmask16 in = _mm512_cmp_ps_mask(z[j], out, _CMP_GT_OQ) & (LANES);                    \
-        __mmask16 w = _mm512_cmp_ps_mask(z[j], full, _CMP_GE_OQ) & in;                         \
-        __mmask16 p = _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(z[j], low, _CMP_GE_OQ), z[j], \
-                                              high, _CMP_LE_OQ);                               \
-        p &= in & ~w;                                                                          \
+        __mmask16 w = _mm512_mask_cmp_ps_mask(in, z[j], full, _CMP_GE_OQ);                     \
+        __mmask16 p = _mm512_mask_cmp_ps_mask(in, z[j], low, _CMP_GE_OQ);                      \
+        p = _mm512_mask_cmp_ps_mask(p, z[j], high, _CMP_LE_OQ);                                \
         __m512 zp = _mm512_maskz_mov_ps(p, z[j]);                                              \
         sum0 = _mm512_add_pd(sum0, _mm512_cvtps_pd(_mm512_castps512_ps256(zp)));               \
         sum1 = _mm512_add_pd(sum1, _mm512_cvtps_pd(_mm512_extractf32x8_ps(zp, 1)));            \
         whole = _mm512_mask_add_epi32(whole, w, whole, one);                                   \
         part = _mm512_mask_add_epi32(part, p, part, one);                                      \
-        u[j] = in & ~(w | p);                                                                  \
+        u[j] = in ^ w ^ p;                                                                     \
     }
+
+/* Counts and sum with thresholds e < f, of data in a cache. */
+static void measure_d(const double *x, int64_t n, double e_, double f_, int absolute,
+                      so_fold *fold)
+{
+    const __m512d keep =
+        _mm512_castsi512_pd(_mm512_set1_epi64(absolute ? INT64_MAX : (int64_t)-1));
+    const __m512d e = _mm512_set1_pd(e_), f = _mm512_set1_pd(f_);
+    const __m512i one = _mm512_set1_epi64(1);
+    __m512d sums[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+    __m512i whole = _mm512_setzero_si512(), part = whole;
+    for (int64_t i = 0; i < n; i += 16)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; j++) {
+            int64_t rest = n - i - 8 * j;
+            __mmask8 lanes = rest >= 8 ? 255 : rest > 0 ? (__mmask8)((1 << rest) - 1) : 0;
+            __m512d z = rest >= 8 ? _mm512_loadu_pd(x + i + 8 * j)
+                                  : _mm512_maskz_loadu_pd(lanes, x + i + 8 * j);
+            z = _mm512_and_pd(z, keep);
+            __mmask8 in = _mm512_mask_cmp_pd_mask(lanes, z, e, _CMP_GT_OQ);
+            __mmask8 w = _mm512_mask_cmp_pd_mask(in, z, f, _CMP_GE_OQ), p = in ^ w;
+            sums[j] = _mm512_mask_add_pd(sums[j], p, sums[j], z);
+            whole = _mm512_mask_add_epi64(whole, w, whole, one);
+            part = _mm512_mask_add_epi64(part, p, part, one);
+        }
+    fold->whole += _mm512_reduce_add_epi64(whole);
+    fold->part += _mm512_reduce_add_epi64(part);
+    fold->sum += _mm512_reduce_add_pd(_mm512_add_pd(sums[0], sums[1]));
+}
 
 static void filter_s(const float *x, int64_t n, const so_cut *cut, int absolute, float *buf,
                      so_fold *fold)
@@ -107,8 +132,6 @@ static void filter_s(const float *x, int64_t n, const so_cut *cut, int absolute,
         SO_STEP_S(1, 65535)
         SO_STEP_S(2, 65535)
         SO_STEP_S(3, 65535)
-        if (!(u[0] | u[1] | u[2] | u[3]))
-            continue;
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++) {
             _mm512_storeu_ps(to, _mm512_maskz_compress_ps(u[j], z[j]));
@@ -171,7 +194,8 @@ static void filter_d(const double *x, int64_t n, const so_cut *cut, int absolute
         for (int j = 0; j < 2; j++) {
             __m256i rest = _mm256_set1_epi64x(n - i - 4 * j);
             __m256i lanes = _mm256_cmpgt_epi64(rest, counting);
-            __m256d v = _mm256_maskload_pd(x + i + 4 * j, lanes);
+            __m256d v = i + 8 <= n ? _mm256_loadu_pd(x + i + 4 * j)
+                                   : _mm256_maskload_pd(x + i + 4 * j, lanes);
             z[j] = _mm256_and_pd(v, keep);
             finite = _mm256_fmadd_pd(v, zero, finite);
             __m256d in = _mm256_and_pd(_mm256_cmp_pd(z[j], out, _CMP_GT_OQ),
@@ -179,14 +203,12 @@ static void filter_d(const double *x, int64_t n, const so_cut *cut, int absolute
             __m256d w = _mm256_and_pd(in, _mm256_cmp_pd(z[j], full, _CMP_GE_OQ));
             __m256d p = _mm256_and_pd(_mm256_cmp_pd(z[j], low, _CMP_GE_OQ),
                                       _mm256_cmp_pd(z[j], high, _CMP_LE_OQ));
-            p = _mm256_andnot_pd(w, _mm256_and_pd(p, in));
+            p = _mm256_and_pd(p, in);
             sum = _mm256_add_pd(sum, _mm256_and_pd(p, z[j]));
             whole = _mm256_sub_epi64(whole, _mm256_castpd_si256(w));
             part = _mm256_sub_epi64(part, _mm256_castpd_si256(p));
             u[j] = (unsigned)_mm256_movemask_pd(_mm256_andnot_pd(_mm256_or_pd(w, p), in));
         }
-        if (!(u[0] | u[1]))
-            continue;
         for (int j = 0; j < 2; j++) {
             __m256i order = _mm256_loadu_si256((const __m256i *)pack_d[u[j]]);
             __m256 packed = _mm256_permutevar8x32_ps(_mm256_castpd_ps(z[j]), order);
@@ -216,14 +238,14 @@ static void filter_s(const float *x, int64_t n, const so_cut *cut, int absolute,
     float *to = buf;
     for (int64_t i = 0; i < n; i += 8) {
         __m256i lanes = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n - i)), counting);
-        __m256 v = _mm256_maskload_ps(x + i, lanes);
+        __m256 v = i + 8 <= n ? _mm256_loadu_ps(x + i) : _mm256_maskload_ps(x + i, lanes);
         __m256 z = _mm256_and_ps(v, keep), zeros = _mm256_mul_ps(v, zero);
         finite = _mm256_add_pd(finite, _mm256_castps_pd(_mm256_cmp_ps(zeros, zero, _CMP_NEQ_UQ)));
         __m256 in = _mm256_and_ps(_mm256_cmp_ps(z, out, _CMP_GT_OQ), _mm256_castsi256_ps(lanes));
         __m256 w = _mm256_and_ps(in, _mm256_cmp_ps(z, full, _CMP_GE_OQ));
         __m256 p = _mm256_and_ps(_mm256_cmp_ps(z, low, _CMP_GE_OQ),
                                  _mm256_cmp_ps(z, high, _CMP_LE_OQ));
-        p = _mm256_andnot_ps(w, _mm256_and_ps(p, in));
+        p = _mm256_and_ps(p, in);
         __m256 zp = _mm256_and_ps(p, z);
         sum0 = _mm256_add_pd(sum0, _mm256_cvtps_pd(_mm256_castps256_ps128(zp)));
         sum1 = _mm256_add_pd(sum1, _mm256_cvtps_pd(_mm256_extractf128_ps(zp, 1)));
@@ -231,8 +253,6 @@ static void filter_s(const float *x, int64_t n, const so_cut *cut, int absolute,
         part += __builtin_popcount((unsigned)_mm256_movemask_ps(p));
         __m256 undecided = _mm256_andnot_ps(_mm256_or_ps(w, p), in);
         unsigned u = (unsigned)_mm256_movemask_ps(undecided);
-        if (!u)
-            continue;
         _mm256_storeu_ps(to, _mm256_permutevar8x32_ps(z, pack_order(u)));
         to += __builtin_popcount(u);
     }

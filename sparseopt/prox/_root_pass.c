@@ -67,16 +67,28 @@ static inline void stream(void *to, const void *from)
 #define SO_T double
 #define SO_N(name) SO_CAT(name, d)
 #define SO_LANES ((int)(sizeof(SO_VECTOR) / sizeof(SO_T)))
+#if !defined(__AVX512F__)
+#define SO_MEASURE_TOO
+#endif
 #include "_root_pass.h"
 #include "_root_weighted.h"
 #undef SO_T
 #undef SO_N
+#undef SO_MEASURE_TOO
+#define SO_MEASURE_TOO
 #define SO_T float
 #define SO_N(name) SO_CAT(name, s)
 #include "_root_pass.h"
 #include "_root_weighted.h"
 #undef SO_T
 #undef SO_N
+
+static void widen(const float *x, int64_t n, double *z)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        z[i] = (double)x[i];
+}
 
 static void measure_g(const double *e, const double *f, const double *a, int64_t n, double p,
                       double sums[3])
@@ -100,8 +112,31 @@ static int64_t compact_g(double *e, double *f, double *a, int64_t n, double lo, 
                          double sums[3])
 {
     double whole = 0.0, slope = 0.0, offset = 0.0;
-    int64_t kept = 0;
-    for (int64_t i = 0; i < n; i++) {
+    int64_t kept = 0, i = 0;
+#if defined(__AVX512F__)
+    const __m512d least = _mm512_set1_pd(lo), most = _mm512_set1_pd(hi);
+    __m512d v = _mm512_setzero_pd(), va = v, vo = v;
+    for (; i + 8 <= n; i += 8) {
+        __m512d ei = _mm512_loadu_pd(e + i), fi = _mm512_loadu_pd(f + i);
+        __m512d ai = _mm512_loadu_pd(a + i);
+        __mmask8 full = _mm512_cmp_pd_mask(fi, least, _CMP_LE_OQ);
+        __mmask8 part = _mm512_mask_cmp_pd_mask((__mmask8)~full, ei, least, _CMP_LE_OQ);
+        part = _mm512_mask_cmp_pd_mask(part, fi, most, _CMP_GE_OQ);
+        __mmask8 none = _mm512_cmp_pd_mask(ei, most, _CMP_GE_OQ);
+        __mmask8 rest = (__mmask8)~(full | part | none);
+        v = _mm512_mask3_fmadd_pd(ai, _mm512_sub_pd(fi, ei), v, full);
+        va = _mm512_mask_add_pd(va, part, va, ai);
+        vo = _mm512_mask3_fmadd_pd(ai, ei, vo, part);
+        _mm512_storeu_pd(e + kept, _mm512_maskz_compress_pd(rest, ei));
+        _mm512_storeu_pd(f + kept, _mm512_maskz_compress_pd(rest, fi));
+        _mm512_storeu_pd(a + kept, _mm512_maskz_compress_pd(rest, ai));
+        kept += __builtin_popcount(rest);
+    }
+    whole = _mm512_reduce_add_pd(v);
+    slope = _mm512_reduce_add_pd(va);
+    offset = _mm512_reduce_add_pd(vo);
+#endif
+    for (; i < n; i++) {
         double ei = e[i], fi = f[i], ai = a[i];
         int full = fi <= lo, part = !full & (ei <= lo) & (fi >= hi), none = ei >= hi;
         whole += full ? ai * (fi - ei) : 0.0;
@@ -115,6 +150,27 @@ static int64_t compact_g(double *e, double *f, double *a, int64_t n, double lo, 
     sums[0] += whole;
     sums[1] += slope;
     sums[2] += offset;
+    return kept;
+}
+
+/* Places of those with a mark; room for 8 more is needed. */
+static int64_t places_of(const double *marks, int64_t n, int32_t *places)
+{
+    int64_t kept = 0, i = 0;
+#if defined(__AVX512F__)
+    const __m512d zero = _mm512_setzero_pd();
+    __m256i at = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    for (; i + 8 <= n; i += 8) {
+        __mmask8 m = _mm512_cmp_pd_mask(_mm512_loadu_pd(marks + i), zero, _CMP_GT_OQ);
+        _mm256_storeu_si256((__m256i *)(places + kept), _mm256_maskz_compress_epi32(m, at));
+        kept += __builtin_popcount(m);
+        at = _mm256_add_epi32(at, _mm256_set1_epi32(8));
+    }
+#endif
+    for (; i < n; i++) {
+        places[kept] = (int32_t)i;
+        kept += marks[i] > 0.0;
+    }
     return kept;
 }
 
@@ -153,12 +209,25 @@ static int64_t classify_w(const double *a, const double *d, const double *q, int
     sums[0] += whole;
     sums[1] += slope;
     sums[2] += offset;
-    int64_t kept = 0;
-    for (int64_t i = 0; i < n; i++) {
-        places[kept] = (int32_t)i;
-        kept += marks[i] > 0.0;
+    return places_of(marks, n, places);
+}
+
+static double break_w(const double *a, const double *d, const double *q, int64_t m, double lam,
+                      double debias, const int32_t *places, double *e, double *f, double *slope)
+{
+    double most = 0.0;
+#pragma omp simd reduction(max : most)
+    for (int64_t j = 0; j < m; j++) {
+        int64_t i = places ? places[j] : j;
+        double b = lam * d[i], c = 1.0 - debias * b, enters = b / a[i];
+        e[j] = enters;
+        f[j] = (b + c) / a[i];
+        slope[j] = q[i] * a[i] / c;
+        /* a NaN, of 0 / 0, is as good as infinite */
+        enters = enters <= DBL_MAX ? enters : INFINITY;
+        most = enters > most ? enters : most;
     }
-    return kept;
+    return most;
 }
 
 #define SO_STR2(x) #x
@@ -167,6 +236,7 @@ const so_root_table SO_CAT(so_root_table, SO_ISA) = {
     .name = SO_STR(SO_ISA),
     .filter_d = filter_d,
     .filter_s = filter_s,
+    .widen = widen,
     .measure_d = measure_d,
     .measure_s = measure_s,
     .load_d = load_d,
@@ -186,6 +256,7 @@ const so_root_table SO_CAT(so_root_table, SO_ISA) = {
     .weighted_scale_d = weighted_scale_d,
     .weighted_scale_s = weighted_scale_s,
     .classify_w = classify_w,
+    .break_w = break_w,
     .moments_d = moments_d,
     .moments_s = moments_s,
     .gather_norms_d = gather_norms_d,

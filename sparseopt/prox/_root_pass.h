@@ -1,5 +1,6 @@
 /* Loops of `_root.h` that compilers vectorise, for float type SO_T named SO_N(name). */
 
+#ifdef SO_MEASURE_TOO
 static void SO_N(measure)(const SO_T *x, int64_t n, double e, double f, int absolute,
                           so_fold *fold)
 {
@@ -18,6 +19,7 @@ static void SO_N(measure)(const SO_T *x, int64_t n, double e, double f, int abso
     fold->part += (int64_t)part;
     fold->sum += sum;
 }
+#endif
 
 static void SO_N(load)(const SO_T *x, int64_t n, int absolute, double *z, so_stats *stats)
 {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import COMMON, Boolean, Interval, validate_params
 from sparseopt.prox._blocks import positive
 from sparseopt.prox._inputs import as_output
@@ -251,14 +253,14 @@ def project_capped_simplex(
 
 
 def _caps(upper: Any, n: int) -> Any:
-    if np.ndim(upper):
+    if np.ndim(plain_array(upper, "upper")):
         return positive(upper, "upper", n)
     if isinstance(upper, bool) or not isinstance(upper, (int, float, np.number)):
         raise TypeError(
             "The 'upper' parameter of sparseopt.prox.project_capped_simplex must be a "
             f"positive number or array. Got {upper!r}."
         )
-    if not 0 < upper < np.inf:
+    if not 0 < upper <= sys.float_info.max:
         raise ValueError(
             "The 'upper' parameter of sparseopt.prox.project_capped_simplex must be "
             f"positive and finite. Got {upper}."

@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 
 from sparseopt.prox._axis import check_axis
-from sparseopt.prox._inputs import as_point
+from sparseopt.prox._inputs import as_point, assign, contiguous, has_few_rows
 
 # Takes rows, where to write them, and marks (uint8) of rows that it leaves.
 Together = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+_MUCH = 2_000_000  # entries for which the kernels start threads
 _FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 def fast_point(x: Any) -> np.ndarray:
-    """`as_point` without check of finiteness, and short for what needs no change."""
+    """`as_point` without check of finiteness, short for what needs no change.
+
+    A matrix with few rows may have any strides.
+    """
     if type(x) is np.ndarray and x.dtype in _FLOATS:
         flags = x.flags
-        if flags.c_contiguous and flags.aligned:
+        if flags.aligned and (flags.c_contiguous or has_few_rows(x)):
             return x
     return as_point(x, finite=False)
 
@@ -65,7 +69,11 @@ def map_slices(
         return result
     check_axis(axis, x.ndim)
     moved = np.moveaxis(x, axis, -1)
-    rows = np.ascontiguousarray(moved).reshape(-1, x.shape[axis])
+    few = has_few_rows(moved) and moved.size <= _MUCH
+    if together is not None and few and not moved.flags.c_contiguous:
+        _map_rows(solve, moved, np.moveaxis(out, axis, -1), together)
+        return []
+    rows = contiguous(moved).reshape(-1, x.shape[axis])
     apart = axis in (-1, x.ndim - 1) and out.flags.c_contiguous
     apart = apart and not np.may_share_memory(x, out)
     into = out.reshape(rows.shape) if apart else np.empty_like(rows)
@@ -78,5 +86,25 @@ def map_slices(
         for row in np.flatnonzero(left):
             solve(rows[row], into[row])
     if not apart:
-        np.moveaxis(out, axis, -1)[...] = into.reshape(moved.shape)
+        assign(np.moveaxis(out, axis, -1), into.reshape(moved.shape))
     return results
+
+
+def _map_rows(
+    solve: Callable[[np.ndarray, np.ndarray], Any],
+    x: np.ndarray,
+    out: np.ndarray,
+    together: Together,
+) -> None:
+    """`map_slices` row by row: copies of single rows stay in a cache."""
+    left = np.zeros(1, dtype=np.uint8)
+    for source, target in zip(x, out, strict=True):
+        row = np.ascontiguousarray(source)
+        apart = target.flags.c_contiguous and not np.may_share_memory(row, target)
+        into = target if apart else np.empty_like(row)
+        left[0] = 0
+        together(row[None], into[None], left)
+        if left[0]:
+            solve(row, into)
+        if into is not target:
+            target[...] = into

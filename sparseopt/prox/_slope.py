@@ -11,7 +11,7 @@ from sparseopt._core._arrays import as_floats
 from sparseopt._core._params import Boolean, Interval, Options, validate_params
 from sparseopt.prox import _sequences
 from sparseopt.prox._apply import AXIS, LEVEL, POSITIVE
-from sparseopt.prox._axis import Rows, finite_rows, scaled_rows, sliced
+from sparseopt.prox._axis import ScaledRows, sliced_scaled
 from sparseopt.prox._elementwise import prox_l1
 
 
@@ -65,9 +65,7 @@ def prox_slope(
     weights = as_floats(lam, "lam", ndim=None, dtype=np.float64)
     if weights.ndim == 0:
         return prox_l1(x, step * _level(weights), out=out, check_finite=check_finite)
-    return sliced(
-        finite_rows(_rows(weights, step), check_finite), x, axis, out, check_finite
-    )
+    return sliced_scaled(_rows(weights, step), x, axis, out, check_finite)
 
 
 def _level(lam: np.ndarray) -> float:
@@ -79,7 +77,7 @@ def _level(lam: np.ndarray) -> float:
     return float(lam)
 
 
-def _rows(lam: np.ndarray, step: float) -> Rows:
+def _rows(lam: np.ndarray, step: float) -> ScaledRows:
     weights = np.ascontiguousarray(lam)
 
     def solve(rows: np.ndarray, result: np.ndarray, exponent: int) -> None:
@@ -96,7 +94,7 @@ def _rows(lam: np.ndarray, step: float) -> Rows:
         levels = np.ldexp(weights, -exponent) if exponent else weights
         _sequences.slope_rows(rows, levels, step, result)
 
-    return scaled_rows(solve)
+    return solve
 
 
 def _offender(lam: np.ndarray) -> str:

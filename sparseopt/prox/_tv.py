@@ -11,7 +11,7 @@ from sparseopt._core._arrays import as_floats
 from sparseopt._core._params import Boolean, validate_params
 from sparseopt.prox import _sequences
 from sparseopt.prox._apply import AXIS, LEVEL, check_weights
-from sparseopt.prox._axis import Rows, finite_rows, scaled_rows, sliced
+from sparseopt.prox._axis import ScaledRows, sliced_scaled
 
 
 @validate_params({"lam": LEVEL, "axis": AXIS, "check_finite": [Boolean]})
@@ -63,7 +63,7 @@ def prox_tv1d(
     array([0.5, 0.5, 2.5, 2.5])
     """
     solve = _variation(lam, 0.0, weights)
-    return sliced(finite_rows(solve, check_finite), x, axis, out, check_finite)
+    return sliced_scaled(solve, x, axis, out, check_finite)
 
 
 @validate_params(
@@ -118,10 +118,10 @@ def prox_fused_lasso(
     array([0. , 0. , 1.5, 1.5])
     """
     solve = _variation(lam_tv, lam_l1, weights)
-    return sliced(finite_rows(solve, check_finite), x, axis, out, check_finite)
+    return sliced_scaled(solve, x, axis, out, check_finite)
 
 
-def _variation(lam: float, l1: float, weights: Any) -> Rows:
+def _variation(lam: float, l1: float, weights: Any) -> ScaledRows:
     def solve(rows: np.ndarray, result: np.ndarray, exponent: int) -> None:
         w = _row_weights(weights, rows, rows.shape[1] - 1)
         levels = math.ldexp(lam, -exponent), math.ldexp(l1, -exponent)
@@ -131,7 +131,7 @@ def _variation(lam: float, l1: float, weights: Any) -> Rows:
             rows = rows.copy()
         _sequences.total_variation(rows, w, *levels, result)
 
-    return scaled_rows(solve)
+    return solve
 
 
 @validate_params({"increasing": [Boolean], "axis": AXIS, "check_finite": [Boolean]})
@@ -191,8 +191,8 @@ def prox_isotonic(
             w = np.ldexp(w, -unit) if abs(unit) > 100 else w
         _sequences.isotonic(rows, w, increasing, result)
 
-    safe = scaled_rows(solve, 900 if weights is None else 600)
-    return sliced(finite_rows(safe, check_finite), x, axis, out, check_finite)
+    limit = 900 if weights is None else 600
+    return sliced_scaled(solve, x, axis, out, check_finite, limit)
 
 
 def _row_weights(weights: Any, rows: np.ndarray, length: int) -> np.ndarray | None:

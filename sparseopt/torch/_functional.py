@@ -81,7 +81,7 @@ class _ProxWGSEF(torch.autograd.Function):
         ctx.k, ctx.lam = k, lam
         ctx.options = {"groups": groups, "weights": weights, "debias": debias}
         w = _prox_wgsef(_native(x), k, lam, **_native_options(ctx.options, x))
-        return torch.as_tensor(w, device=x.device)
+        return _like(w, x)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -95,13 +95,20 @@ class _ProxWGSEF(torch.autograd.Function):
             ctx.lam,
             **_native_options(ctx.options, x),
         )
-        return torch.as_tensor(g, device=x.device), *(None,) * 5
+        return _like(g, x), *(None,) * 5
 
 
 def _native(x: torch.Tensor) -> Any:
     """Array for the compiled kernels; a tensor of another device as it is."""
     x = x.detach()
+    x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     return x if ON_DEVICE and x.device.type != "cpu" else x.cpu().numpy()
+
+
+def _like(array: Any, x: torch.Tensor) -> torch.Tensor:
+    """Tensor of the type of x, where that is one of floats."""
+    dtype = x.dtype if x.is_floating_point() else None
+    return torch.as_tensor(array, dtype=dtype, device=x.device)
 
 
 def _native_options(options: dict[str, Any], x: torch.Tensor) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from sparseopt._core._params import Type, check_params
 from sparseopt.torch._graph import Op, Space, trace
 
 _OWNER = "sparseopt.torch.param_groups"
@@ -60,7 +61,8 @@ def param_groups(
     >>> [[tuple(p.shape) for p in g["params"]] for g in param_groups(model, k=0.5)]
     [[(8, 4), (8,), (8,), (8,)], [(2, 8), (2,)]]
     """
-    skip = set(skip)
+    check_params(param_groups, {"model": [Type(nn.Module)]}, {"model": model})
+    skip = {skip} if isinstance(skip, str) else set(skip)
     unknown = skip - {name for name, _ in model.named_modules()}
     if unknown:
         raise ValueError(

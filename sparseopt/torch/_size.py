@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from sparseopt._core._params import Type, check_params
+
 _COUNTED = (
     nn.Linear,
     nn.Conv1d,
@@ -82,6 +84,7 @@ def model_size(
     >>> model_size(net, torch.zeros(1, 1, 8, 8)).flops
     2592
     """
+    check_params(model_size, {"model": [Type(nn.Module)]}, {"model": model})
     params = list(model.parameters())
     return ModelSize(
         params=sum(p.numel() for p in params),

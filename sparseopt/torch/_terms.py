@@ -28,6 +28,8 @@ ON_DEVICE = "torch" in SUPPORT.get("prox.prox_wgsef", ())
 
 # A debiased step is exact as long as debias * lam * d_j / p_j < 1 for every group.
 _LARGEST = 0.95
+# Products of lam and weights beyond act like those at the ends.
+_RANGE = 1e-30, 1e30
 # Where lam = "auto" ends.  At 1 a step would be the projection on k groups.
 _TARGET = 0.5
 
@@ -77,17 +79,17 @@ class WGSEFTerm(Term):
         return torch.where(r > 0, shrinkage, 0.0).max()
 
     def factor(self, r, lam, p):
-        b = lam * self._shrinkage(r, p)
         if self.debias > 0:
-            limit = _LARGEST / (self.debias * self._largest(r, p))
-            b = b * _at_most_one(limit / lam)
+            lam = _smaller(lam, _LARGEST / (self.debias * self._largest(r, p)))
+        b = lam * self._shrinkage(r, p)
         if not torch.is_tensor(b) or b.ndim == 0:
             shrunk = _envelope(r, self.k, float(b), None, self.debias)
-            return torch.where(r > 0, shrunk / r, 0.0)
+            return torch.where(r == 0, 0.0, shrunk / r)
         b = torch.where(r > 0, b, b.mean().clamp(max=_LARGEST))
+        b = b.nan_to_num(nan=0.0).clamp(*_RANGE)  # what is NaN is so in r as well
         v = self.score(r) / b.sqrt()
         shrunk = _envelope(v, self.k, 1.0, b, self.debias)
-        return torch.where(v > 0, shrunk / v, 0.0)
+        return torch.where(v == 0, 0.0, shrunk / v)
 
     def slope(self, r):
         norms = r.detach().double().cpu().numpy()
@@ -120,8 +122,12 @@ def _envelope(
     return torch.as_tensor(w, device=r.device)
 
 
-def _at_most_one(value: Number) -> Number:
-    return value.clamp(max=1.0) if torch.is_tensor(value) else min(1.0, value)
+def _smaller(lam: Number, limit: Number) -> Number:
+    if not torch.is_tensor(limit):
+        return lam.clamp(max=limit) if torch.is_tensor(lam) else min(lam, limit)
+    if torch.is_tensor(lam):
+        return torch.minimum(lam, limit)
+    return limit.clamp(max=min(lam, torch.finfo(limit.dtype).max))
 
 
 class NormTerm(Term):
@@ -132,7 +138,7 @@ class NormTerm(Term):
 
     def factor(self, r, lam, p):
         threshold = lam * (1.0 if self.d is None else self.d.to(r.dtype)) / p
-        return torch.where(r > 0, (1.0 - threshold / r).clamp(min=0.0), 0.0)
+        return torch.where(r == 0, 0.0, (1.0 - threshold / r).clamp(min=0.0))
 
     def slope(self, r):
         d = torch.ones_like(r) if self.d is None else self.d.to(r.dtype)
@@ -164,9 +170,11 @@ class PenaltyTerm(Term):
     def factor(self, r, lam, p):
         norms = r.detach().double().cpu().numpy()
         step = float(lam / p)
+        if not math.isfinite(step):  # a training that diverges has to be seen
+            return torch.full_like(r, torch.nan)
         shrunk = self.penalty.prox(norms, step)
         with np.errstate(invalid="ignore", divide="ignore"):
-            factor = np.where(norms > 0, np.abs(shrunk) / norms, 0.0)
+            factor = np.where(norms == 0, 0.0, np.abs(shrunk) / norms)
         return torch.as_tensor(factor, dtype=r.dtype, device=r.device)
 
 

@@ -149,6 +149,7 @@ class Unit:
 
     def _start(self, r: torch.Tensor) -> float:
         """Value at which the penalty pulls with a tenth of the loss's gradient."""
+        _check_finite(r)
         slope = self.term.slope(r)
         if slope is None or self.head["grad_norm"] is None:
             return 1.0
@@ -188,7 +189,9 @@ class Unit:
 
     def cut(self) -> None:
         """Keep the k largest groups for good."""
-        score = self.term.score(self.norms()).double().cpu().numpy()
+        norms = self.norms()
+        _check_finite(norms)
+        score = self.term.score(norms).double().cpu().numpy()
         k = len(score) if self.k is None else self.k
         order = np.argsort(-score, kind="stable")  # ties: the lowest index
         keep = np.zeros(len(score), dtype=bool)
@@ -214,6 +217,16 @@ class Unit:
         for group, layout in zip(self.groups, self.layouts, strict=True):
             support = group["support"].to(group["params"][0].device)
             layout.scale_(group["params"], support.float())
+
+
+def _check_finite(norms: torch.Tensor) -> None:
+    """Raise an error where the training has left the numbers."""
+    if not torch.isfinite(norms).all():
+        raise ValueError(
+            "The penalised 'params' must be finite. Got NaN or infinity in "
+            f"{int((~torch.isfinite(norms)).sum())} of {norms.numel()} groups: the "
+            "training has diverged; decrease 'lr', or use float32 parameters."
+        )
 
 
 def _keep_one_each(keep: np.ndarray, score: np.ndarray, sizes: list[int]) -> None:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from sparseopt._core._arrays import as_distribution, as_matrix, as_vector
+from sparseopt._core._arrays import (
+    as_distribution,
+    as_floats,
+    as_matrix,
+    as_vector,
+    check_finite,
+)
 
 
 def _refused(error, message, function, *args, **kwargs):
@@ -326,3 +332,17 @@ NO_DISTRIBUTION = {
 )
 def test_no_distribution(weights, message):
     _refused(ValueError, message, as_distribution, weights, 3, "a")
+
+
+def test_numbers_without_dimensions_are_named():
+    nan = np.array(np.nan)
+    message = "The 'a' array must be finite. Got nan."
+    _refused(ValueError, message, check_finite, nan, "a")
+
+
+def test_nullable_columns_of_numbers():
+    frame = pd.DataFrame({"u": [1, 2], "v": [0.5, None]}).convert_dtypes()
+    found = as_floats(frame, "a", ndim=2)
+    np.testing.assert_array_equal(found, [[1.0, 0.5], [2.0, np.nan]])
+    with pytest.raises(TypeError, match="'a' array must hold real numbers"):
+        as_floats(pd.DataFrame({"u": ["1", "2"]}), "a", ndim=2)

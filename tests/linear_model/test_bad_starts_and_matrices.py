@@ -1,13 +1,17 @@
 """Starts, weights, labels and sparse matrices that no solver should trip over."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from sparseopt.linear_model import (
+    Cox,
     Huber,
     LeastSquares,
     Logistic,
+    Multinomial,
     Poisson,
     ProximalClassifier,
     ProximalRegressor,
@@ -15,8 +19,9 @@ from sparseopt.linear_model import (
     SparseEnvelopeRegressor,
     best_subset,
     minimize_composite,
+    overlapping_group_lasso,
 )
-from sparseopt.prox import L1, GroupLasso
+from sparseopt.prox import L1, MCP, TV1D, GroupLasso
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((30, 8))
@@ -141,3 +146,38 @@ def test_labels_that_are_neither_integers_nor_strings():
     for groups in ([0.5] * 8, [["x"], ["y"]]):
         with pytest.raises(TypeError, match="'groups"):
             minimize_composite(LeastSquares(X, Y), GroupLasso(0.1, groups=groups))
+
+
+@pytest.mark.parametrize("form", ["lil", "bsr", "dok", "dia", "csr"])
+def test_all_sparse_formats(form):
+    Z = np.where(np.abs(X) > 1, X, 0.0)
+    Z[:, 1:] *= np.eye(30, 7) + 1.0
+    dense = minimize_composite(LeastSquares(Z, Y), L1(0.1), tol=1e-12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", sparse.SparseEfficiencyWarning)
+        matrix = sparse.coo_array(Z).asformat(form)
+    result = minimize_composite(LeastSquares(matrix, Y), L1(0.1), tol=1e-12)
+    # gaps of 1e-12 leave coefficients of this size
+    np.testing.assert_allclose(result.coef, dense.coef, atol=1e-5)
+
+
+def test_wrong_losses_and_groups():
+    with pytest.raises(TypeError, match=r"'fit_intercept' .*LeastSquares.*Got 'no'"):
+        LeastSquares(X, Y, fit_intercept="no")
+    with pytest.raises(ValueError, match=r"one output. Got Multinomial"):
+        best_subset(Multinomial(X, np.arange(30) % 3), 2)
+    swapped = np.stack([Y > 0, np.abs(Y)], axis=1)
+    with pytest.raises(ValueError, match="in this order"):
+        Cox(X, swapped)
+    with pytest.raises(ValueError, match=r"'groups' .*must hold a group"):
+        overlapping_group_lasso(0.1, [], 8)
+    with pytest.raises(TypeError, match=r"'groups' .*Got 3"):
+        overlapping_group_lasso(0.1, 3, 8)
+    with pytest.raises(ValueError, match="LeastSquares with a sum"):
+        minimize_composite(LeastSquares(X, Y), [MCP(0.1), TV1D(0.1)])
+
+
+def test_losses_are_printed():
+    text = repr(LeastSquares(sparse.csr_array(X), Y, fit_intercept=True))
+    shape = "<sparse X of shape (30, 8), float64>"
+    assert text == f"LeastSquares({shape}, fit_intercept=True)"

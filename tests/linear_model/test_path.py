@@ -1,9 +1,12 @@
 """Paths: every point is the solution of its own problem."""
 
+import time
+
 import numpy as np
 import pytest
 
 from sparseopt import Status
+from sparseopt.exceptions import ConvergenceWarning
 from sparseopt.linear_model import (
     LeastSquares,
     Logistic,
@@ -13,7 +16,16 @@ from sparseopt.linear_model import (
     path,
 )
 from sparseopt.linear_model._path import critical_lam
-from sparseopt.prox import L1, MCP, Box, ElasticNet, GroupLasso, NonNegative, Ridge
+from sparseopt.prox import (
+    L1,
+    MCP,
+    Box,
+    ElasticNet,
+    GroupLasso,
+    NonNegative,
+    Penalty,
+    Ridge,
+)
 
 from ._problems import lasso_gap, regression
 
@@ -98,9 +110,9 @@ def test_control(problem, tmp_path):
     np.testing.assert_array_equal(PathResult.load(tmp_path / "p.npz").lams, result.lams)
 
 
-@pytest.mark.filterwarnings("ignore:.*did not converge")
 def test_time_limit_ends_the_path(problem):
-    result = path(problem, L1(), n_lams=50, max_time=1e-9)
+    with pytest.warns(ConvergenceWarning, match=r"1 of 50 problems \(time_limit\)"):
+        result = path(problem, L1(), n_lams=50, max_time=1e-9)
     assert result.status is Status.TIME_LIMIT
     assert 1 <= len(result.coef) < 50
 
@@ -170,3 +182,43 @@ def test_start_outside_of_the_domain(solver, problem):
         assert penalty.value(w) == 0.0
         single = minimize_composite(problem, penalty, tol=1e-9)
         assert value == pytest.approx(single.objective, abs=1e-6 * problem.scale())
+
+
+def test_limits_of_single_problems_do_not_hide_an_early_end(problem):
+    """A problem that is not solved, then some that are, then no time is left."""
+    seen = []
+
+    def callback(state):
+        seen.append(state.n_iter)
+        time.sleep(0.02 if len(seen) > 3 else 0.0)
+
+    penalties = [L1(0.01), *[L1(1e3)] * 100]
+    with pytest.warns(ConvergenceWarning) as caught:
+        result = path(
+            problem, penalties, max_iter=1, max_time=0.3, callback=callback, tol=1e-10
+        )
+    assert result.status is Status.TIME_LIMIT and len(result.lams) < 101
+    assert any(" of 101 problems (time_limit)" in str(w.message) for w in caught)
+
+
+class _Own(Penalty):
+    """What users need for a penalty of their own: a value and a prox."""
+
+    def __init__(self, lam=1.0):
+        self.lam = lam
+
+    def value(self, w):
+        return self.lam * np.abs(w).sum()
+
+    def prox(self, w, step=1.0, out=None):
+        return L1(self.lam).prox(w, step, out)
+
+
+def test_penalties_of_users(problem):
+    with pytest.raises(ValueError, match=r"'lams' parameter .* required for _Own"):
+        path(problem, _Own())
+    result = path(problem, _Own(), [0.5, 0.1], tol=1e-8)
+    expected = path(problem, L1(), [0.5, 0.1], tol=1e-12)
+    assert result.converged and result.gap is None
+    # the residual is that of the gradient, coefficients follow it
+    np.testing.assert_allclose(result.coef, expected.coef, atol=1e-5)

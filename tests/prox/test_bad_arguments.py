@@ -121,3 +121,22 @@ def test_weights_of_extreme_size():
 def test_images_of_subnormal_numbers():
     image = np.array([[5e-324, 0.0], [1e-323, 3e-310]])
     np.testing.assert_allclose(prox.prox_tv2d(image, 1.0), image.mean(), atol=1e-322)
+
+
+def test_numbers_that_are_not_finite():
+    for name, call in {
+        "x": lambda: prox.prox_l1(np.nan),
+        "a": lambda: prox.project_hyperplane(X, np.inf),
+        "v": lambda: prox.prox_wgsef_jvp(X, np.nan, 1),
+    }.items():
+        with pytest.raises(ValueError, match=f"The '{name}' array must be finite"):
+            call()
+    with pytest.raises(ValueError, match="'upper' parameter"):
+        prox.project_capped_simplex(X, 1.0, upper=10**400)
+
+
+def test_levels_of_a_tree_are_a_sequence():
+    two = np.array(2)
+    for options in ({"levels": two}, {"levels": "a"}, {"levels": [1], "weights": two}):
+        with pytest.raises(TypeError, match="must be a sequence"):
+            prox.prox_tree(X, **options)

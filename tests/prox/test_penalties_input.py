@@ -9,6 +9,7 @@ import pytest
 from sparseopt import prox as p
 
 NAN = math.nan
+W = [0.5, 1.0, 2.0, 3.0]
 
 
 def tree(groups, **options):
@@ -212,3 +213,114 @@ def test_fixed_point_distance_asks_whether_leaving_pays():
     assert not p.L0(1.0).subdiff_distance(w, grad).any()
     distance = p.L0(1.0).fixed_point_distance(w, grad, 1.0)
     np.testing.assert_array_equal(distance, [0.0, 5.0])
+
+
+def test_sizes_of_groups_may_be_numpy_integers():
+    for penalty in (p.GroupLasso(groups=np.int64(2)), p.WGSEF(1, groups=np.int8(2))):
+        parts = penalty.groups(4)  # the method, and not the number
+        assert parts is None or parts.m == 2
+        assert "groups=2" in repr(penalty)
+
+
+def test_labels_may_be_columns_and_ranges():
+    pandas = pytest.importorskip("pandas")
+    w = np.array([3.0, 4.0, 0.0, 12.0])
+    labels = pandas.Series(["b", "b", "a", "a"])
+    for groups in (labels, labels.astype("category"), pandas.Series([1, 1, 0, 0])):
+        penalty = p.GroupLasso(groups=groups, weights=pandas.Series([1.0, 2.0]))
+        assert penalty.value(w) == pytest.approx(12.0 + 2.0 * 5.0)
+        assert copy.deepcopy(penalty).value(w) == penalty.value(w)
+    assert p.GroupLasso(groups=range(4)).value(w) == pytest.approx(19.0)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "shape", "match"),
+    [
+        (p.TV1D(weights=np.ones(5)), (4,), "one number for each difference of 4"),
+        (p.Nuclear(), (4,), "penalty of matrices.*Got 'coef' of shape"),
+        (p.Translated(p.L1(), np.ones(3)), (4,), r"'shift' array .*shape \(4,\)"),
+        (p.Orthonormal(p.L1(), np.eye(3)), (4,), "'matrix' array .*each coefficient"),
+    ],
+)
+def test_coefficients_of_another_shape(penalty, shape, match):
+    for method in (penalty.value, penalty.conjugate):
+        with pytest.raises(ValueError, match=match):
+            method(np.ones(shape))
+
+
+def test_shift_by_one_number():
+    v = np.array([0.5, -0.25])
+    assert p.Translated(p.L1(), 2.0).conjugate(v) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda bad: p.L1(weights=bad), "'weights' array must have rows"),
+        (lambda bad: p.GroupLasso(weights=bad), "'weights' array must have rows"),
+        (lambda bad: p.SLOPE(bad), "'lam' array must have rows"),
+        (lambda bad: p.Box(bad, 1.0), "'lower' array must have rows"),
+        (lambda bad: tree([[0]], weights=bad), "'weights' array must have rows"),
+        (lambda bad: p.prox_wgsef([1.0, 2.0], 1, weights=bad), "'weights' array must"),
+        (lambda bad: p.prox_wgsef([1.0, 2.0], 1, costs=bad), "'costs' array must"),
+        (lambda bad: p.project_simplex([1.0], weights=bad), "'weights' array must"),
+        (lambda bad: p.project_capped_simplex([1.0], 1.0, upper=bad), "'upper' array"),
+    ],
+)
+def test_ragged_lists(make, match):
+    with pytest.raises(ValueError, match=match):
+        make([[0.0, 1.0], [2.0]])
+
+
+def test_matrices_are_no_slope_weights():
+    for make in (lambda: p.SLOPE([[2.0, 1.0]]), lambda: p.SLOPE(weights=[[]])):
+        with pytest.raises(ValueError, match="must have 1 dimension"):
+            make()
+
+
+def test_projections_that_are_none():
+    first = p.ConvexSet(lambda w: w[:1])
+    for method in (first.value, first.prox):
+        with pytest.raises(ValueError, match=r"'projection' of .*ConvexSet must .*\(3"):
+            method(np.ones(3))
+
+
+@pytest.mark.parametrize("name", [*p.__all__])
+def test_points_may_be_lists(name):
+    """Each method answers as it does for the array."""
+    make = getattr(p, name)
+    given = {"KSupport": (2,), "WGSEF": (2,), "L0Ball": (2,)}.get(name, ())
+    base = (p.Penalty, p.ConvexSet)
+    if not (isinstance(make, type) and issubclass(make, p.Penalty)) or make in base:
+        return
+    try:
+        penalty = make(*given)
+    except TypeError:  # made of other penalties
+        penalty = make(p.L1()) if name in ("Positive", "Scaled") else p.L1()
+    w = np.array([[0.5, 1.0], [2.0, 3.0]] if name[:7] in ("Nuclear", "TV2D") else W)
+    for method in ("value", "prox", "conjugate", "critical_lam"):
+        call = getattr(penalty, method)
+        try:
+            expected = call(w)
+        except NotImplementedError:
+            continue
+        np.testing.assert_array_equal(call(w.tolist()), expected)
+    distance = penalty.subdiff_distance(w.tolist(), -w)
+    np.testing.assert_array_equal(distance, penalty.subdiff_distance(w, -w))
+    np.testing.assert_array_equal(penalty.prox(w=w, step=0.5), penalty.prox(w, 0.5))
+    with pytest.raises(TypeError, match="'w' array must hold real numbers"):
+        penalty.prox(["a", "b"])
+
+
+def test_sums_of_many():
+    total = sum([p.L1(0.25), p.Ridge(0.5)])
+    assert total.value([2.0]) == (p.L1(0.25) + p.Ridge(0.5)).value([2.0])
+    with pytest.raises(TypeError, match="unsupported operand"):
+        1 + p.L1()
+
+
+def test_labels_that_are_hashes():
+    """They differ by less than float64 resolves."""
+    labels = np.array([2**63, 2**63 + 1, 2**63], dtype=np.uint64)
+    assert p.Groups.of(labels, 3).m == 2
+    assert [part.tolist() for part in p.Groups.of(labels, 3).lists()] == [[0, 2], [1]]

@@ -114,6 +114,24 @@ def test_threads_do_not_change_a_bit(dtype, rng):
             assert one == two
 
 
+@pytest.mark.parametrize("order", ["any", "sorted"])
+def test_threads_do_not_change_a_bit_of_weighted_ones(order, dtype, rng):
+    # sorted: the sample is good, but blocks have all or nothing of what is undecided
+    n = 2_100_000
+    x = rng.normal(size=n).astype(dtype)
+    x = np.sort(x) if order == "sorted" else x
+    d, q = rng.uniform(0.5, 2, size=n), rng.uniform(0.5, 2, size=n)
+    run = getattr(_kernels, "weighted_prox_" + ("s" if dtype is np.float32 else "d"))
+    results = []
+    for threads in (1, 3):
+        w, u = np.empty_like(x), np.empty(n)
+        found = run(x, w, d, q, 1.0, 0.5, 0.1, 0.3 * n, u, threads)
+        results.append((w, u, np.array(found)))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert q @ u == pytest.approx(0.3 * n, rel=1e-10)
+
+
 def test_root_on_a_breakpoint_with_many_ties():
     # most entries tie, and the root is where they enter: no bracket excludes them
     n = 40_000
@@ -144,6 +162,23 @@ def test_a_sample_that_misleads_is_noticed(rng):
             step, tau = _kernels.simplex_d(x, w, k, np.inf, False, False, 1)
             assert step == _kernels.DONE
             assert np.maximum(x - tau, 0).sum() == pytest.approx(k, rel=1e-10)
+
+
+def test_entries_in_lumps(rng):
+    # the sum bends so much that the small bracket of a bold search misses the root
+    for _ in range(100):
+        n, lumps = int(rng.integers(20_001, 60_000)), int(rng.integers(1, 12))
+        noise = 10.0 ** rng.uniform(-7, -1) * rng.uniform(size=n)
+        x = rng.uniform(1, 1.2, size=lumps)[rng.integers(lumps, size=n)] + noise
+        x = np.where(rng.uniform(size=n) < rng.uniform(), rng.uniform(size=n), x)
+        k, b = float(rng.integers(1, 0.9 * n)), 10.0 ** rng.uniform(-2, 2)
+        step, t = _envelope(x, k, b, 1.0)
+        assert step == _kernels.DONE
+        # the shares' sum passes k between two neighbours of t
+        more, less = (
+            np.clip(x / (t * s) - b, 0, 1).sum() for s in (1 - 1e-9, 1 + 1e-9)
+        )
+        assert less * (1 - 1e-12) <= k <= more * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("n", [50, 5000, 40_000])

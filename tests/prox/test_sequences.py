@@ -157,6 +157,10 @@ def test_layouts_types_and_axes(name, layout, rng):
     assert (operator(same, axis=0, out=same) == rows.T).all()
     assert operator(np.empty(0)).shape == (0,)
     assert operator(np.array([0.5])).shape == (1,)
+    # slices of one entry, in memory like the rows that are worked on
+    flat = np.arange(5.0)[None]
+    operator(flat, axis=0)
+    assert (flat == np.arange(5.0)).all()
 
 
 @pytest.mark.parametrize("name", SEQUENCES)

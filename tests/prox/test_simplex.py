@@ -10,6 +10,7 @@ from sparseopt.prox import (
     project_capped_simplex,
     project_l1_ball,
     project_simplex,
+    prox_wgsef,
 )
 
 entries = st.floats(-100, 100, allow_subnormal=False).map(lambda v: round(v, 6))
@@ -128,6 +129,29 @@ def test_axis(rng):
         np.testing.assert_array_equal(project(x, axis=1), rows)
         columns = project(np.asfortranarray(x.T), axis=0)
         np.testing.assert_array_equal(columns, rows.T)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_few_rows_of_any_strides(step, rng):
+    x = np.asfortranarray(rng.normal(size=(3, 200)))[::-1, ::step]
+    for project in (
+        project_simplex,
+        project_l1_ball,
+        lambda v, **options: project_capped_simplex(v, 2.5, **options),
+        lambda v, **options: prox_wgsef(v, 5, **options),
+    ):
+        before, expected = x.copy(), np.array([project(row) for row in x])
+        np.testing.assert_array_equal(project(x, axis=1), expected)
+        np.testing.assert_array_equal(project(x.T, axis=0), expected.T)
+        whole = project(x.ravel()).reshape(x.shape)
+        np.testing.assert_array_equal(project(x), whole)
+        np.testing.assert_array_equal(x, before)
+        same = before.copy(order="F")
+        assert project(same, axis=1, out=same) is same
+        np.testing.assert_array_equal(same, expected)
+        other = np.empty_like(same)
+        project(same.T, axis=0, out=other.T)
+        np.testing.assert_array_equal(other, [project(row) for row in same])
 
 
 def test_threads(rng, dtype):

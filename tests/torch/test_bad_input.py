@@ -7,7 +7,16 @@ pytest.importorskip("torch")
 
 import torch
 
-from sparseopt.torch import ProxAdamW, ProxSGD, param_groups
+from sparseopt import prox
+from sparseopt.prox import L1
+from sparseopt.torch import (
+    ProxAdamW,
+    ProxSGD,
+    model_size,
+    param_groups,
+    prox_wgsef,
+    shrink,
+)
 
 
 def layer(dtype=torch.float32):
@@ -112,3 +121,45 @@ def test_unknown_module_to_skip():
     with pytest.raises(ValueError, match=r"'skip' .* Got 'head'"):
         param_groups(net, k=1, skip=["head"])
     assert len(param_groups(net, k=1, skip=["0"])) == 1
+
+
+def test_no_model():
+    for function in (lambda net: param_groups(net, k=1), model_size, shrink):
+        with pytest.raises(TypeError, match=r"'model' parameter .* must be a Module"):
+            function([1])
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    assert len(param_groups(net, k=1, skip="0")) == 1
+
+
+def test_tensors_without_data():
+    x = torch.empty(4, device="meta")
+    for function in (lambda x: prox_wgsef(x, 1), prox.prox_l1, prox.project_simplex):
+        with pytest.raises(ValueError, match="device 'meta'"):
+            function(x)
+
+
+@pytest.mark.parametrize("penalty", ["wgsef", "group_lasso", L1(0.1)])
+@pytest.mark.parametrize("optimizer", [ProxSGD, ProxAdamW])
+def test_training_that_diverges_is_seen(optimizer, penalty):
+    """NaN does not become zero, and is no group to keep."""
+    group = layer() | {"penalty": penalty, "lam": 0.1}
+    made = optimizer([group], lr=0.1)
+    (weight,) = group["params"]
+    weight.grad = torch.full_like(weight, torch.nan)
+    made.step()
+    assert weight.isnan().all()
+    with pytest.raises(ValueError, match=r"'params' must be finite.*4 of 4 groups"):
+        made.cut()
+
+
+@pytest.mark.parametrize("lam", [1e-300, 1e300])
+@pytest.mark.parametrize("debias", [0.0, 1.0])
+@pytest.mark.parametrize("optimizer", [ProxSGD, ProxAdamW])
+def test_strengths_beyond_float32(optimizer, debias, lam):
+    group = layer() | {"lam": lam, "debias": debias}
+    made = optimizer([group], lr=0.1)
+    (weight,) = group["params"]
+    weight.grad = torch.linspace(-0.1, 0.1, 12).reshape(4, 3)
+    made.step()
+    assert weight.isfinite().all()
+    assert lam > 1 or bool((weight != 0).all())

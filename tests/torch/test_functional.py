@@ -58,3 +58,13 @@ def test_bad_input():
         prox_wgsef([1.0, 2.0], 1)
     with pytest.raises(ValueError, match="'k'"):
         prox_wgsef(torch.ones(3), 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_keeps_its_type(dtype, rng):
+    x = torch.from_numpy(rng.standard_normal(12)).to(dtype).requires_grad_()
+    w = prox_wgsef(x, 3, 0.5)
+    w.sum().backward()
+    assert w.dtype == x.grad.dtype == dtype
+    expected = prox_wgsef(x.detach().float(), 3, 0.5).to(dtype)
+    assert torch.equal(w.detach(), expected)
