@@ -151,7 +151,7 @@ def main(args):
     env = h.environment(PACKAGES)
     h.print_environment(env)
     results, bars = {}, []
-    limit = args.limit or (4.0 if args.quick else 30.0)
+    limit = args.limit or (4.0 if args.quick else 20.0)
     for name, section in SECTIONS.items():
         if h.wanted(name, args.only):
             results[name], found = section(args.quick, limit)

@@ -107,7 +107,8 @@ def in_units(entries: Entries) -> tuple[Entries, float]:
 
 
 def _unit(entries: Entries) -> float:
-    largest = float(np.abs(entries.rows.val).max())
+    val = entries.rows.val
+    largest = max(float(val.max()), -float(val.min()))
     if largest == 0 or _SMALL <= largest <= _LARGE:
         return 1.0
     return math.ldexp(1.0, math.frexp(largest)[1])

@@ -10,7 +10,7 @@ from scipy import linalg
 from sparseopt._core._arrays import as_matrix
 from sparseopt.completion._frames import orthonormalise, rotate
 from sparseopt.completion._kernels import aligned
-from sparseopt.completion._problem import Entries, padded
+from sparseopt.completion._problem import Entries, padded, sum_squares
 
 _EXTRA = 10
 # With many entries for each degree of freedom the spectrum has a gap, and two rounds
@@ -86,7 +86,7 @@ def random_start(
         F = aligned((size, width), entries.dtype)
         F[:, :k] = rng.standard_normal((size, k))
         frames.append(orthonormalise(F, k)[0])
-    mean = float(np.mean(np.square(entries.rows.val, dtype=np.float64)))
+    mean = sum_squares(entries.rows.val) / max(entries.n_entries, 1)
     size = np.sqrt(mean * np.prod(entries.shape, dtype=np.float64) / k)
     return frames[0], np.full(k, size), frames[1]
 

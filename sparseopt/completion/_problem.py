@@ -12,6 +12,8 @@ from sparseopt.completion._kernels import LINE, aligned, product_rows, spmm_rows
 
 # Nanoseconds that one entry costs for each number of a factor row, and a row besides.
 _ENTRY_NS, _ROW_NS = 0.15, 100.0
+# Entries that sums in float64 take at a time: no array of the size of the data is made.
+_BLOCK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -160,3 +162,14 @@ def padded(k: int, dtype: Any) -> int:
     """Width of factor rows for rank k: whole cache lines."""
     lanes = LINE // np.dtype(dtype).itemsize
     return -(-k // lanes) * lanes
+
+
+def sum_squares(values: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """Weighted sum of squares, added up in float64."""
+    parts = []
+    for at in range(0, len(values), _BLOCK):
+        part = np.square(values[at : at + _BLOCK], dtype=np.float64)
+        if weight is not None:
+            part *= weight[at : at + _BLOCK]
+        parts.append(float(part.sum()))
+    return math.fsum(parts)

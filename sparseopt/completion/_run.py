@@ -12,7 +12,7 @@ from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
 from sparseopt.completion._half_step import scaled
 from sparseopt.completion._kernels import aligned
-from sparseopt.completion._problem import Entries, padded
+from sparseopt.completion._problem import Entries, padded, sum_squares
 
 # Numbers that algorithms show beside objective and residual: for `Monitor(fields=...)`.
 FIELDS = ("ridge", "inner")
@@ -106,10 +106,7 @@ class Run:
 
     def __post_init__(self) -> None:
         side = self.entries.rows
-        squares = np.square(side.val, dtype=np.float64)
-        if side.weight is not None:
-            squares *= side.weight
-        self.norm = math.sqrt(float(squares.sum())) or 1.0
+        self.norm = math.sqrt(sum_squares(side.val, side.weight)) or 1.0
 
     def update(
         self, factors: Factors, rss: float, objective: float, **fields: float
@@ -137,21 +134,18 @@ class Run:
         if self.factors is self.measured and self.outliers is None:
             return self.residual
         f, side = self.factors, self.entries.rows
-        left = scaled(f.U, f.s)
-        r = self.entries.residual(left, f.V)[0].astype(np.float64, copy=False)
+        r = self.entries.residual(scaled(f.U, f.s), f.V)[0]
         if f.row_bias is not None:
-            r -= np.repeat(f.row_bias, np.diff(side.ptr))
+            r -= np.repeat(f.row_bias.astype(r.dtype), np.diff(side.ptr))
         if f.col_bias is not None:
-            r -= f.col_bias[side.idx]
-        r -= f.intercept
-        squares, values = r * r, np.square(side.val, dtype=np.float64)
+            r -= f.col_bias.astype(r.dtype)[side.idx]
+        if f.intercept:
+            r -= r.dtype.type(f.intercept)
         weight = side.weight
         if self.outliers is not None:
             weight = ~self.outliers if weight is None else weight * ~self.outliers
-        if weight is not None:
-            squares, values = squares * weight, values * weight
-        total = float(values.sum())
-        return math.sqrt(float(squares.sum()) / total) if total > 0 else 0.0
+        total = sum_squares(side.val, weight)
+        return math.sqrt(sum_squares(r, weight) / total) if total > 0 else 0.0
 
 
 def _repad(F: np.ndarray, k: int, dtype: Any) -> np.ndarray:
