@@ -44,7 +44,7 @@ _OPTIONS = (
     "validation_fraction",
 )
 # Of a half-step, for each entry and number of a factor row.
-_SECONDS = 4e-10
+SECONDS = 4e-10
 _TOL = {np.dtype(np.float64): 1e-8, np.dtype(np.float32): 1e-5}
 
 
@@ -249,9 +249,7 @@ def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
     k = _rank(given["n_components"], plain, rng)
     tol = given["tol"] or _TOL[entries.dtype]
     # a parallel region must be worth its start
-    n_threads = effective_n_threads(
-        given["n_threads"], _SECONDS * k * entries.n_entries
-    )
+    n_threads = effective_n_threads(given["n_threads"], SECONDS * k * entries.n_entries)
     entries = replace(entries, n_threads=n_threads, _chunks={})
     options = {name: given[name] for name in _OPTIONS}
     if options["homotopy"] is True:

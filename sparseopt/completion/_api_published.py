@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sparseopt._core._params import (
 from sparseopt._core._random import as_generator
 from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._altmin import solve_altmin
+from sparseopt.completion._api import SECONDS
 from sparseopt.completion._fit import fit_entries
 from sparseopt.completion._input import as_entries
 from sparseopt.completion._result import CompletionResult
@@ -272,6 +274,9 @@ def _run(given: dict[str, Any], name: str, method: Any) -> CompletionResult:
             f"The {key!r} parameter of sparseopt.completion.{name} must be at most "
             f"min(m, n) = {least} for X of shape {entries.shape}. Got {k}."
         )
+    # a parallel region must be worth its start
+    n_threads = effective_n_threads(given["n_threads"], SECONDS * k * entries.n_entries)
+    entries = replace(entries, n_threads=n_threads, _chunks={})
     tol = given["tol"] or (1e-8 if entries.dtype == np.float64 else 1e-5)
     monitor = Monitor(
         f"completion.{name}",

@@ -167,7 +167,9 @@ class FactorModel(TransformerMixin, BaseEstimator):
             )
         rows = np.repeat(np.arange(entries.shape[0]), np.diff(entries.rows.ptr))
         error = self.predict(rows, entries.rows.idx) - entries.rows.val
-        return -float(np.sqrt(np.mean(np.square(error, dtype=np.float64))))
+        largest = float(np.abs(error).max()) or 1.0  # no square may overflow
+        mean = np.mean(np.square(error / largest, dtype=np.float64))
+        return -largest * float(np.sqrt(mean))
 
     def _factors(self) -> Factors:
         """Factors as the ratings model has them: products without a diagonal."""
@@ -208,6 +210,8 @@ class FactorModel(TransformerMixin, BaseEstimator):
 
     def _known_rows(self, row: Any) -> np.ndarray:
         rows = np.atleast_1d(np.asarray(row))
+        if rows.shape == (0,):
+            rows = rows.astype(np.int64)
         if rows.dtype.kind not in "iu" or rows.ndim != 1:
             raise TypeError(
                 "The 'row' parameter must be an int, ints, or a sparse matrix of "

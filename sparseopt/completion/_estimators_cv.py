@@ -14,6 +14,7 @@ from sparseopt._core._random import as_generator
 from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._cv import CVScores, Grid, cross_validate, default_alphas
 from sparseopt.completion._estimators import MatrixFactorizer
+from sparseopt.completion._fit import in_units
 from sparseopt.completion._input import as_entries
 from sparseopt.completion._problem import Entries
 
@@ -162,13 +163,14 @@ class MatrixFactorizerCV(MatrixFactorizer):
             )
         self._entries = entries
         seed = int(as_generator(self.random_state).integers(2**32))
+        plain, unit = in_units(entries)
         with blas_limit(1):
             searches = [
                 found
-                for grid in self._grids(entries)
-                for found in self._search(entries, grid, seed)
+                for grid in self._grids(plain, unit)
+                for found in self._search(plain, grid, seed)
             ]
-        self._report(searches)
+        self._report(searches, unit)
         best = MatrixFactorizer(
             biases=self.biases,
             tol_obj=self.tol_obj,
@@ -207,7 +209,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
             smaller = alphas[-1] * ratio ** np.arange(1, len(alphas) + 1)
             grid = replace(grid, alpha=tuple(map(float, smaller)))
 
-    def _grids(self, entries: Entries) -> list[Grid]:
+    def _grids(self, entries: Entries, unit: float) -> list[Grid]:
         """A grid for each kind of ridge: their strengths do not compare."""
         least = min(entries.shape)
         ranks = tuple(sorted({min(k, least) for k in _RANKS}))
@@ -227,26 +229,33 @@ class MatrixFactorizerCV(MatrixFactorizer):
             alphas = self.alpha
             if alphas is None:
                 alphas = default_alphas(entries, options, self.n_alphas)
-            alphas = _axis(alphas, "alpha", "floats in [0, inf)", _is_float)
-            grids.append(Grid((reg,), biases, ranks, tuple(map(float, alphas))))
+            else:
+                alphas = _axis(alphas, "alpha", "floats in [0, inf)", _is_float)
+                alphas = [a / unit for a in alphas]
+            grids.append(Grid((reg,), biases, ranks, tuple(float(a) for a in alphas)))
         return grids
 
-    def _report(self, searches: list[CVScores]) -> None:
+    def _report(self, searches: list[CVScores], unit: float) -> None:
         best = min(searches, key=lambda s: float(s.mean[s.best_index]))
-        self.best_params_ = best.best
-        self.best_score_ = -float(best.mean[best.best_index])
-        rmse = np.concatenate([s.mean.ravel() for s in searches])
+        self.best_params_ = _scaled(best.best, unit)
+        self.best_score_ = -float(best.mean[best.best_index]) * unit
+        rmse = np.concatenate([s.mean.ravel() for s in searches]) * unit
         parts = np.concatenate([s.rmse.reshape(-1, self.cv) for s in searches])
         self.cv_results_ = {
-            "params": [point for s in searches for point in s.grid.points()],
+            "params": [_scaled(p, unit) for s in searches for p in s.grid.points()],
             "mean_test_score": -rmse,
-            "std_test_score": parts.std(axis=1),
+            "std_test_score": parts.std(axis=1) * unit,
             "rank_test_score": rmse.argsort(kind="stable").argsort(kind="stable") + 1,
         }
 
     def _ridge_options(self) -> dict[str, Any]:
         names = ("reg", "bias_reg")
         return {"biases": self.biases, **{n: self.best_params_[n] for n in names}}
+
+
+def _scaled(point: dict[str, Any], unit: float) -> dict[str, Any]:
+    """A point of the grid with its ridge in units of the caller's ratings."""
+    return {**point, "alpha": point["alpha"] * unit}
 
 
 def _axis(values: Any, name: str, allowed: str, good: Callable[[Any], bool]) -> tuple:

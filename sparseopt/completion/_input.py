@@ -102,13 +102,15 @@ def _from_sparse(
             _ids(rows, "rows"), _ids(cols, "cols"), values, shape, weight=weight,
             duplicates=duplicates, n_threads=n_threads,
         )  # fmt: skip
+    # indices may be strided, as np.nonzero gives them
+    indptr, indices = map(np.ascontiguousarray, (X.indptr, X.indices))
     if X.format == "csr":
         return from_csr(
-            X.indptr, X.indices, values, shape, weight=weight, duplicates=duplicates,
+            indptr, indices, values, shape, weight=weight, duplicates=duplicates,
             n_threads=n_threads,
         )  # fmt: skip
     return from_csr(
-        X.indptr, X.indices, values, shape[::-1], weight=weight, duplicates=duplicates,
+        indptr, indices, values, shape[::-1], weight=weight, duplicates=duplicates,
         n_threads=n_threads,
     ).transpose()  # fmt: skip
 

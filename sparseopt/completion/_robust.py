@@ -23,6 +23,7 @@ _MAD = 1.4826  # standard deviation of a normal variable, in medians of |r|
 # _GROSS. All in standard deviations.
 _CLIP, _DELTA, _GROSS = 2.0, 3.0, 10.0
 _FLOOR = 1e-12  # of the typical value: rounding
+_DEAD = 1e-30  # singular values below are as good as zero
 _SAMPLE = 200_000  # residuals that a median is taken of
 _START, _GAMMA, _END = 0.5, 0.7, 1e-4  # ridge of the sweeps
 _FAR, _BETWEEN = 1.0, 3  # first bound on outliers, in values; sweeps until it is halved
@@ -134,7 +135,8 @@ class _Huber:
         freed = replace(side, val=side.val - (r - clean))
         self.half.entries = _with_side(run.entries, transposed, freed)
         lam = max(self.lam, run.alpha)
-        d = lam / np.maximum(f.s, 1e-6 * max(f.s[0], np.finfo(float).tiny))
+        # all may have died; the data are of size one
+        d = lam / np.maximum(f.s, max(1e-6 * f.s[0], _DEAD))
         self.half.cg(transposed, fixed, unknown, d, steps=self.steps)
         self.factors = _refactor(unknown, fixed, run.k, transposed)
         return rss, objective
@@ -221,7 +223,7 @@ def _sweeps(run: Run, n: int) -> None:
         for transposed in (False, True):
             fixed, moved = (f.U, f.V) if transposed else (f.V, f.U)
             unknown = scaled(moved, f.s)
-            d = run.alpha / np.maximum(f.s, 1e-6 * max(f.s[0], np.finfo(float).tiny))
+            d = run.alpha / np.maximum(f.s, max(1e-6 * f.s[0], _DEAD))
             half.cg(transposed, fixed, unknown, d, steps=2)
             f = _refactor(unknown, fixed, run.k, transposed)
         rss = run.entries.residual(scaled(f.U, f.s), f.V)[1]

@@ -262,7 +262,8 @@ class _State:
         else:
             good = side.weight > 0
             half = 0.5 * float(np.sum(y[good] ** 2 / side.weight[good]))
-        return self.objective - (float(y @ side.val) - half)
+        # not negative but for rounding
+        return max(0.0, self.objective - (float(y @ side.val) - half))
 
 
 def _newton_step(

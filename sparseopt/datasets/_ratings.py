@@ -111,9 +111,13 @@ def _labels(labels: Any, name: str) -> np.ndarray:
             f"The {name!r} array must have 1 dimension. Got shape {array.shape}."
         )
     # NaN and NaT are what differs from itself
-    missing = array != array
-    if array.dtype == object:
-        missing = np.array([x is None or x != x for x in array], bool)
+    if array.dtype != object:
+        missing = array != array
+    else:
+        # pandas.NA differs neither from itself nor does it not
+        missing = np.array(
+            [x is None or type(x).__name__ == "NAType" or x != x for x in array], bool
+        )
     if np.any(missing):
         raise ValueError(
             f"The {name!r} array must not hold missing identifiers. Got one at "
