@@ -6,7 +6,7 @@ is the same small move each time, so with sparse samples it is made up for when 
 coordinate is next needed, in closed form where there is one.  Coefficients have K columns,
 stored by rows.  Arguments are not validated here.
 """
-from libc.math cimport exp, expm1, fabs, floor, log1p, sqrt
+from libc.math cimport exp, expm1, fabs, floor, isfinite, log1p, sqrt
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 import numpy as np
@@ -109,9 +109,10 @@ cdef double shrink_steps(double w, double move, int64_t m, const Reg* r) noexcep
     until w changes sign, after which it stays or leaves on the other side."""
     cdef double t = r.step * r.l1 * r.weight, s = r.step * r.l2 * r.weight
     cdef double logc = -log1p(s), a, k, q, sign
-    if w != w or move != move:
-        return w - move
     while m > 0:
+        # diverged: the number of steps below would be none
+        if not isfinite(w) or not isfinite(move):
+            return w - move
         if w == 0.0 or (r.positive and w < 0.0):
             a = w
             w = soft(w - move, t, r.positive) / (1.0 + s)
@@ -130,7 +131,7 @@ cdef double shrink_steps(double w, double move, int64_t m, const Reg* r) noexcep
             q = a / s
             k = floor(-log1p(w / q) / logc)
         # the step over zero, and its neighbour where rounding may mislead, is made as such
-        k = <double>m if k > m else max(k - 1.0, 0.0) if a > 0.0 else k
+        k = <double>m if k > m or a <= 0.0 else k - 1.0 if k > 1.0 else 0.0
         if s == 0.0:
             w -= k * a
         else:

@@ -29,7 +29,7 @@ def level(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def entries(dtype: type, *, weighted: bool = False, threads: int = 1) -> Entries:
-    """Rows with 0, 1, a few and more than 512 entries, which are not kept in tiles."""
+    """Rows with 0, 1, a few and some 660 entries: too many to keep where k is 200."""
     rng = np.random.default_rng(3)
     density = np.repeat([0.0, 0.02, 0.1, 0.95], [3, 20, 30, 4])
     X = rng.standard_normal((57, 700)).astype(dtype)
@@ -77,8 +77,8 @@ def cg_twin(
     return a
 
 
-@pytest.mark.parametrize("k", [1, 7, 20])
-@pytest.mark.parametrize("case", ["plain", "weighted", "held", "scaled"])
+@pytest.mark.parametrize("k", [1, 7, 20, 60, 200])
+@pytest.mark.parametrize("case", ["plain", "weighted", "held", "scaled", "base"])
 def test_cg_rows(level: int, dtype: type, k: int, case: str) -> None:
     e = entries(dtype, weighted=case == "weighted")
     side, rng = e.rows, np.random.default_rng(0)
@@ -89,11 +89,13 @@ def test_cg_rows(level: int, dtype: type, k: int, case: str) -> None:
     if case == "held":
         mask[::2] = 0.0
     scale = rng.uniform(0.5, 3.0, 57) if case == "scaled" else None
+    base = rng.uniform(0.1, 1.0, k) if case == "base" else np.zeros(k)
     rss, drop = np.empty(57), np.empty(57)
     args = pad(d, V), pad(g, V), pad(mask, V), scale
     steps = 3
     cg_rows(side.ptr, side.idx, side.val, side.weight, V, A, *args, steps, 0.0, rss,
-            drop, e.chunks(False, V.shape[1]), 1)  # fmt: skip
+            drop, e.chunks(False, V.shape[1]), 1,
+            pad(base, V) if case == "base" else None)  # fmt: skip
     free = mask > 0
     for i in range(57):
         own = slice(side.ptr[i], side.ptr[i + 1])
@@ -105,7 +107,7 @@ def test_cg_rows(level: int, dtype: type, k: int, case: str) -> None:
             assert np.array_equal(A[i], before[i])
             assert rss[i] == drop[i] == 0
             continue
-        ridge = d * (1.0 if scale is None else scale[i])
+        ridge = d * (1.0 if scale is None else scale[i]) + base
         r = x - G @ a
         want = a.copy()
         rest = x - G[:, ~free] @ a[~free]

@@ -167,6 +167,28 @@ def test_kernels_against_numpy(loss, name, saga, dtype, index_dtype, rng):
             np.testing.assert_allclose(own[key], expected[key], atol=1e-12, rtol=1e-11)
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+@pytest.mark.parametrize("start", [np.inf, -np.inf, np.nan, 1.0])
+@pytest.mark.parametrize("mean", [np.inf, -np.inf, np.nan])
+def test_steps_after_divergence(start, mean, l2):
+    """Steps of a coordinate that left the floats' range are not counted by a NaN."""
+    n, column = 50, np.zeros((50, 1))
+    arrays = {
+        "w": np.array([[0.0], [start]]), "mean": np.array([[0.0], [mean]]), "y": column,
+        "table": column.copy(), "b": np.zeros(1), "mean_b": np.zeros(1),
+        "boost": np.ones(n), "pick": np.arange(n), "weights": np.empty(0),
+    }  # fmt: skip
+    numbers = (0.01, l2, 0.0, 0.0)
+    work = Work(
+        arrays, "squares", 1.0, "elastic_net", numbers, False, 1.0, 0.0, True, 3
+    )
+    rows = sparse.csr_array(np.c_[np.ones(n), column])
+    sparse_steps(work, rows.data, rows.indices, rows.indptr, np.full(n, 1 / n), 3000)
+    work.finish()
+    assert arrays["w"][0] == 0.0
+    assert not np.isfinite(arrays["w"][1])
+
+
 @given(
     st.integers(0, 10**6),
     st.integers(1, 400),
