@@ -18,7 +18,8 @@ def test_the_best_point_is_refitted(X):
     ).fit(X)
     assert search.best_params_["n_components"] >= 2
     results = search.cv_results_
-    assert len(results["params"]) == 3 * 3 * 2
+    # whole grids, further ones while the smallest ridge of one is the best
+    assert len(results["params"]) >= 18 and len(results["params"]) % 9 == 0
     at = int(np.argmax(results["mean_test_score"]))
     assert results["params"][at] == search.best_params_
     assert results["rank_test_score"][at] == 1
