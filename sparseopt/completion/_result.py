@@ -17,8 +17,9 @@ _BLOCK = 1 << 16
 class CompletionResult(Result):
     """Low-rank completion of a matrix: ``intercept + biases + U diag(s) V'``.
 
-    Returned by `sparseopt.completion.complete`. Besides the attributes below it has
-    those of every result: ``status``, ``converged``, ``message``, ``n_iter``,
+    Returned by `sparseopt.completion.complete`. With biases, `reg`, `nonnegative` or
+    `validation_fraction` the columns of U and V are not orthonormal, and s is a scale
+    of theirs. Besides the attributes below it has those of every result: ``status``, ``converged``, ``message``, ``n_iter``,
     ``objective``, ``residual`` (relative error at the observed entries), ``gap``,
     ``history`` and ``elapsed``.
 

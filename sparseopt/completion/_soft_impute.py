@@ -21,6 +21,9 @@ _INNER = 200  # CG steps of a Newton step
 _DEAD = 1e-3  # a direction this weak that wants to shrink is dropped
 _NEW = 8  # directions added at once
 _TRIES = 12  # halvings of a step
+# Newton steps may end by rounding, when the objective falls no more than by _LEVEL,
+# where the gradient is within _NEAR of its bound.
+_LEVEL, _NEAR = 1e-13, 1e3
 _PLAIN, _WEAK = 200, 1e-7  # dense SVD up to this size; floor of s in the ridge
 
 
@@ -165,15 +168,17 @@ class _State:
     def newton(self) -> None:
         """Newton steps until the first two conditions hold."""
         goal = self.run.tol * self.alpha * math.sqrt(self.r)
-        last = math.inf
+        last, before = math.inf, math.inf
         while True:
             gU, gV = self.gradient()
             if self.prune(gU, gV):
                 gU, gV = self.gradient()
             size = math.hypot(float(np.linalg.norm(gU)), float(np.linalg.norm(gV)))
-            if size <= goal or (last <= 1e3 * goal and size >= 0.5 * last):
+            # a gradient may grow where the objective still falls; not so by rounding
+            level = before - self.objective <= _LEVEL * self.objective
+            if size <= goal or (level and last <= _NEAR * goal and size >= 0.5 * last):
                 return
-            last = size
+            last, before = size, self.objective
             eta = min(0.1, math.sqrt(size / (self.alpha * math.sqrt(self.r))))
             step = _newton_step(self, gU, gV, max(eta, 1e-4))
             if not self.search(*step):
@@ -218,7 +223,10 @@ class _State:
         norm = max(float(sigma[0]), _norm(self))
         run.gap = self.gap(norm)
         if not over.any() and norm <= alpha * (1 + run.tol):
-            return Status.CONVERGED
+            slope = math.hypot(*(float(np.linalg.norm(g)) for g in self.gradient()))
+            if slope <= _NEAR * run.tol * alpha * math.sqrt(self.r):
+                return Status.CONVERGED
+            return Status.PRECISION
         if not over.any():
             return Status.PRECISION
         room = min(run.k, min(self.entries.shape)) - self.r
