@@ -81,12 +81,13 @@ def steps(quick, limit):
     times = {k: iterations(X, k, 3)[0] for k in (20, 50, 100, 200)}
     slope = np.log(times[200] / times[20]) / np.log(10)
     bars = [h.Bar("slope in k, 20 to 200", "<= 1.15", f"{slope:.2f}", slope <= 1.15)]
-    counts = [n_entries // 4, n_entries, 4 * n_entries]
-    sweeps = [
-        iterations(random_entries(4000, 4000, count, np.float64), 20, 3)[0]
-        for count in counts
+    grown = [
+        random_entries(4000, 4000, factor * n_entries // 4, np.float64)
+        for factor in (1, 4, 16)
     ]
-    slope = np.log(sweeps[-1] / sweeps[0]) / np.log(16)
+    counts = [Y.nnz for Y in grown]
+    sweeps = [iterations(Y, 20, 3)[0] for Y in grown]
+    slope = np.log(sweeps[-1] / sweeps[0]) / np.log(counts[-1] / counts[0])
     bars.append(h.Bar("slope in entries", "<= 1.1", f"{slope:.2f}", slope <= 1.1))
     rows = [{"k": k, "iteration seconds": t} for k, t in times.items()]
     rows += [
