@@ -19,9 +19,9 @@ class CompletionResult(Result):
 
     Returned by `sparseopt.completion.complete`. With biases, `reg`, `nonnegative` or
     `validation_fraction` the columns of U and V are not orthonormal, and s is a scale
-    of theirs. Besides the attributes below it has those of every result: ``status``, ``converged``, ``message``, ``n_iter``,
-    ``objective``, ``residual`` (relative error at the observed entries), ``gap``,
-    ``history`` and ``elapsed``.
+    of theirs. Besides the attributes below it has those of every result: ``status``,
+    ``converged``, ``message``, ``n_iter``, ``objective``, ``residual`` (relative error
+    at the observed entries), ``gap``, ``history`` and ``elapsed``.
 
     Parameters
     ----------
