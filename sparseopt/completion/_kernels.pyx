@@ -51,6 +51,10 @@ def cg_rows(const int64_t[::1] ptr, const int32_t[::1] idx, const real[::1] x,
             int n_threads, const real[::1] base=None):
     """A few conjugate-gradient steps for each row, see ``_rows.h``."""
     cdef int64_t kp = V.shape[1], c
+    if x.shape[0] == 0:  # there may be no rows, and then nothing to point at
+        rss[:] = 0
+        drop[:] = 0
+        return
     cdef real[:, ::1] work = workspace(n_threads, SO_CG_WORK(kp, SO_LINE // sizeof(real)), x)
     cdef const real* xp = pointer(x)
     cdef const real* wp = pointer(w)
@@ -58,10 +62,6 @@ def cg_rows(const int64_t[::1] ptr, const int32_t[::1] idx, const real[::1] x,
     cdef const double* sp = NULL
     if scale is not None:
         sp = &scale[0]
-    if x.shape[0] == 0:
-        rss[:] = 0
-        drop[:] = 0
-        return
     for c in prange(chunks.shape[0], schedule="dynamic", chunksize=1, nogil=True,
                     num_threads=n_threads):
         if real is double:
@@ -79,18 +79,18 @@ def product_rows(const int64_t[::1] ptr, const int32_t[::1] idx, const real[::1]
                  real[:, ::1] Y, double[::1] rss, const int64_t[:, ::1] chunks, int n_threads):
     """Residuals or products at the stored entries and their sums, see ``_rows.h``."""
     cdef int64_t kp = V.shape[1], ky = 0 if Y is None else Y.shape[1], c
-    cdef real[:, ::1] work = workspace(n_threads, SO_LINE * kp, V)
-    cdef real* rp = NULL if r is None or r.shape[0] == 0 else &r[0]
-    cdef real* yp = NULL if Y is None else &Y[0, 0]
-    cdef double* sp = NULL if rss is None else &rss[0]
-    cdef const real* xp = pointer(x)
-    cdef const real* wp = pointer(w)
     if idx.shape[0] == 0:
         if Y is not None:
             Y[:] = 0
         if rss is not None:
             rss[:] = 0
         return
+    cdef real[:, ::1] work = workspace(n_threads, SO_LINE * kp, V)
+    cdef real* rp = NULL if r is None or r.shape[0] == 0 else &r[0]
+    cdef real* yp = NULL if Y is None else &Y[0, 0]
+    cdef double* sp = NULL if rss is None else &rss[0]
+    cdef const real* xp = pointer(x)
+    cdef const real* wp = pointer(w)
     for c in prange(chunks.shape[0], schedule="dynamic", chunksize=1, nogil=True,
                     num_threads=n_threads):
         if real is double:

@@ -162,6 +162,27 @@ def test_spmm_rows(level: int, dtype: type) -> None:
     assert not Y[:, k:].any()
 
 
+def test_no_rows_and_no_entries(level: int, dtype: type) -> None:
+    V, none, chunks = factor(5, 3, dtype, 1), np.empty(0, dtype), np.array([[0, 0]])
+    idx = np.empty(0, np.int32)
+    v = pad(np.ones(3), V)
+    for m in (0, 2):
+        ptr, A = np.zeros(m + 1, np.int64), factor(m, 3, dtype, 2)
+        before, Y, rss, drop = A.copy(), np.ones_like(A), np.ones(m), np.ones(m)
+        cg_rows(ptr, idx, none, none, V, A, v, v, v, np.ones(m), 3, 0.0, rss, drop,
+                chunks, 1, v)  # fmt: skip
+        assert np.array_equal(A, before)
+        assert not rss.any()
+        assert not drop.any()
+        rss[:] = 1
+        product_rows(ptr, idx, none, none, V, A, none, Y, rss, chunks, 1)
+        assert not Y.any()
+        assert not rss.any()
+        Y[:] = 1
+        spmm_rows(ptr, idx, none, V, Y, chunks, 1)
+        assert not Y.any()
+
+
 def test_threads_give_the_same_bits(level: int, dtype: type) -> None:
     results = []
     for threads in (1, 2):
