@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,10 @@ def _method(options: dict[str, Any]) -> Callable[[Run], Status]:
 
 def _solve(run: Run, method: Callable[[Run], Status]) -> Status:
     if not run.entries.rows.val.any():
+        f = run.factors
+        run.objective = 0.0
+        if method is solve_nonnegative:  # frames have signs, zeros or not
+            run.factors = replace(f, U=np.abs(f.U), V=np.abs(f.V))
         return Status.CONVERGED
     try:
         return method(run)

@@ -154,7 +154,7 @@ def test_an_id_out_of_range_is_named(bad):
 
 @pytest.mark.parametrize("ptr", [[0, 2], [1, 2, 3], [0, 2, 4], [0, 3, 2]])
 def test_row_starts_are_checked(ptr):
-    with pytest.raises(ValueError, match="must be 3 integers"):
+    with pytest.raises(ValueError, match="'indptr' of a sparse matrix must be 3"):
         from_csr(np.array(ptr), np.array([0, 1, 2]), np.ones(3), (2, 5))
 
 
