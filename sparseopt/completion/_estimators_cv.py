@@ -95,7 +95,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
     --------
     >>> from sparseopt.completion import MatrixFactorizerCV
     >>> from sparseopt.datasets import make_low_rank
-    >>> X, *_ = make_low_rank(100, 80, 2, oversampling=8, noise=0.1, random_state=0)
+    >>> X, *_ = make_low_rank(100, 80, 2, oversampling=8, noise=0.5, random_state=0)
     >>> model = MatrixFactorizerCV((1, 2), cv=2, n_alphas=3, random_state=0).fit(X)
     >>> model.best_params_["n_components"]
     2
