@@ -35,6 +35,7 @@ def solve_altmin(run: Run) -> Status:
     0; None: no clipping), "row_solver" ("cg", "sketch" or "cholesky") and "row_tol"
     (reduction of each row's gradient, which bounds the accuracy of the whole).
     """
+    run.solver = "alternating_minimization"
     o = run.options
     n_outer = int(o.get("n_outer", 20))
     if o.get("sample_splitting", False):

@@ -127,7 +127,7 @@ def complete(
         many entries with the mean are added to each; 5 if not given.
     solver : {"auto", "als", "als-exact"}, default="auto"
         "auto": ridge homotopy, inexact half-steps, Gauss-Newton where the tail is slow,
-        a restart where that fails.  "als": inexact half-steps alone.  "als-exact":
+        further starts where that fails.  "als": inexact half-steps alone.  "als-exact":
         with Cholesky solves in their place.
     loss : {"squared", "huber"}, default="squared"
         "huber" for gross errors in some entries.
@@ -321,7 +321,7 @@ def check_bias_reg(owner: str, bias_reg: Any) -> None:
 _TOGETHER = (
     {"nonnegative=True"},
     {"loss='huber'", "alpha='auto'"},
-    {"precision='mixed'", "alpha='auto'"},
+    {"precision='mixed'", "alpha='auto'", "solver"},
     {"biases", "reg='count'", "validation_fraction"},
 )
 
@@ -332,6 +332,7 @@ def _check_together(given: dict[str, Any]) -> None:
         "loss='huber'": given["loss"] == "huber",
         "precision='mixed'": given["precision"] == "mixed",
         "alpha='auto'": given["alpha"] == "auto",
+        "solver": given["solver"] != "auto",
         "biases": given["biases"] is not None,
         "reg='count'": given["reg"] != "frobenius",
         "validation_fraction": given["validation_fraction"] > 0,

@@ -187,7 +187,8 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
         col_bias=biases[1],
         intercept=f.intercept * unit,
         alpha=run.alpha * unit,
-        solver=run.solver,
+        # plain methods go by the name they were asked for
+        solver=run.solver or run.options.get("solver", ""),
         n_restarts=run.n_restarts,
         outlier_mask=run.outliers,
         underdetermined_rows=few[0],

@@ -44,6 +44,7 @@ def test_recovers_all_entries(problem, solver, dtype):
     options = {"random_state": 0} if single else EXACT
     result = complete(X, 3, solver=solver, **options)
     assert result.converged and result.U.dtype == result.V.dtype == dtype
+    assert result.solver == solver
     error = problem.relative_error(result.U * result.s, result.V)
     assert error < (1e-4 if single else 1e-10)
     np.testing.assert_allclose(result.U.T @ result.U, np.eye(3), atol=1e-5)

@@ -205,6 +205,8 @@ def test_bad_options(option, value, error):
         {"biases": "both", "loss": "huber"},
         {"reg": "count", "nonnegative": True},
         {"alpha": "auto", "biases": "row"},
+        {"solver": "als-exact", "nonnegative": True},
+        {"solver": "als", "reg": "count"},
     ],
 )
 def test_options_that_no_method_serves_together(options):
