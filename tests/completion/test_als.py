@@ -183,8 +183,8 @@ def test_scaled_data_give_the_scaled_matrix(c: float, alpha: float) -> None:
 def test_small_matrices(X: np.ndarray, k: int) -> None:
     run = start(from_mask(X, np.ones(X.shape, bool)), k)
     assert solve(solve_als, run) == "converged"
-    # fits end at a relative error of 1e-9 over all entries, of sizes up to five here
-    np.testing.assert_allclose(dense(run.factors), X, atol=1e-6 * max(1, X.max()))
+    # fits end at a relative error of 1e-9 over all 20 entries together
+    np.testing.assert_allclose(dense(run.factors), X, atol=1e-8 * max(1, X.max()))
 
 
 def test_empty_rows_and_a_single_entry() -> None:
