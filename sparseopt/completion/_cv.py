@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -62,15 +63,17 @@ class CVScores:
     ----------
     grid : Grid
     rmse : ndarray of shape (*grid.shape, cv)
+        NaN where time ran out before.
     sizes : ndarray of shape (cv,)
         Entries (or their weights) of the folds.
-    best_index : tuple of int
+    best_index : tuple of int, optional
+        None where time was not enough for any point.
     """
 
     grid: Grid
     rmse: np.ndarray
     sizes: np.ndarray
-    best_index: tuple[int, ...]
+    best_index: tuple[int, ...] | None
 
     @property
     def mean(self) -> np.ndarray:
@@ -79,7 +82,15 @@ class CVScores:
 
     @property
     def best(self) -> dict[str, Any]:
+        assert self.best_index is not None
         return self.grid.point(self.best_index)
+
+    @property
+    def error(self) -> float:
+        """Of the best point; infinite where there is none."""
+        if self.best_index is None:
+            return math.inf
+        return float(self.mean[self.best_index])
 
 
 def cross_validate(
@@ -93,6 +104,7 @@ def cross_validate(
     one_standard_error: bool = False,
     seed: int = 0,
     n_jobs: int | None = None,
+    max_time: float = math.inf,
 ) -> CVScores:
     """Errors of the grid over K folds of the entries.
 
@@ -115,14 +127,25 @@ def cross_validate(
     seed : int
     n_jobs : int, optional
         Folds at the same time; does not change the scores.
+    max_time : float
+        Seconds, of which each fold has its share and what those before it left;
+        points beyond that have no scores.
     """
     fold = folds(entries.n_entries, cv, np.random.default_rng(seed))
-    n_threads = max(1, entries.n_threads // min(cv, effective_n_jobs(n_jobs)))
+    workers = min(cv, effective_n_jobs(n_jobs))
+    n_threads = max(1, entries.n_threads // workers)
     entries = replace(entries, n_threads=n_threads, _chunks={})
     options = dict(options or {})
+    start, share = time.monotonic(), max_time * workers / cv
     jobs = (
         delayed(_one_fold)(
-            entries, fold == f, grid, options, max_iter, tol_obj, [seed, f]
+            entries,
+            fold == f,
+            grid,
+            options,
+            # folds run in turns of as many as there are workers
+            (max_iter, tol_obj, start + share * (f // workers + 1)),
+            [seed, f],
         )
         for f in range(cv)
     )
@@ -133,21 +156,25 @@ def cross_validate(
 
 
 def _pooled(rmse: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.square(rmse) @ (sizes / sizes.sum()))
+    """Over all folds, or those in which time was enough for any point at all."""
+    some = np.isfinite(rmse).reshape(-1, len(sizes)).any(axis=0)
+    if not some.any():
+        return np.full(rmse.shape[:-1], np.nan)
+    return np.sqrt(np.square(rmse[..., some]) @ (sizes[some] / sizes[some].sum()))
 
 
 def choose(
     grid: Grid, rmse: np.ndarray, sizes: np.ndarray, one_standard_error: bool
-) -> tuple[int, ...]:
+) -> tuple[int, ...] | None:
     """Index of the best point: the lowest error, or the simplest that is as good."""
     mean = _pooled(rmse, sizes)
     if not np.isfinite(mean).any():
-        raise ValueError("No point of the grid has a finite held-out error.")
+        return None
     lowest = np.unravel_index(np.nanargmin(mean), mean.shape)
     best = tuple(int(i) for i in lowest)
     if not one_standard_error:
         return best
-    margin = rmse[best].std(ddof=1) / math.sqrt(rmse.shape[-1])
+    margin = np.nanstd(rmse[best], ddof=1) / math.sqrt(rmse.shape[-1])
     # the same kind of ridge: its strengths compare
     near = np.argwhere(mean[best[:2]] <= mean[best] + margin)
     k, a = min(near, key=lambda at: (grid.n_components[at[0]], -grid.alpha[at[1]]))
@@ -159,11 +186,13 @@ def _one_fold(
     held: np.ndarray,
     grid: Grid,
     options: dict[str, Any],
-    max_iter: int,
-    tol_obj: float,
+    limits: tuple[int, float, float],
     seed: list[int],
 ) -> np.ndarray:
-    """RMSE at the held-out entries for every point of the grid."""
+    """RMSE at the held-out entries for every point of the grid that time allows.
+
+    ``limits`` are those of `run_to`.
+    """
     train, test = subset(entries, ~held), subset(entries, held)
     intercept = 0.0 if options.get("biases") is None else _biases.mean(train)
     train, test = shifted(train, intercept), shifted(test, intercept)
@@ -178,18 +207,22 @@ def _one_fold(
             for j in alphas:
                 ridges = make_ridges(train, grid.n_components[i], grid.alpha[j], own)
                 fit = _next(train, ridges, fit, np.random.default_rng(seed))
-                run_to(fit, max_iter, tol_obj)
+                run_to(fit, *limits)
+                if time.monotonic() >= limits[-1]:
+                    return out
                 out[r, b, i, j] = error(test, fit.L, fit.R)
                 if j == alphas[0]:
                     first = fit
     return out
 
 
-def run_to(fit: Fit, max_iter: int, tol_obj: float) -> None:
-    """Sweeps until the objective levels off."""
+def run_to(fit: Fit, max_iter: int, tol_obj: float, deadline: float = math.inf) -> None:
+    """Sweeps until the objective levels off, or `time.monotonic` is at ``deadline``."""
     past = math.inf
     for sweep in range(1, max_iter + 1):
         rss = fit.sweep()
+        if time.monotonic() >= deadline:
+            return
         if sweep % 3 == 0:
             now = 0.5 * (rss + sum(fit.penalty))
             if past - now <= tol_obj * now:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 
+from sparseopt._core._monitor import caller_level
 from sparseopt._core._params import COMMON, Boolean, Interval, Options, check_params
+from sparseopt._core._progress import write_line
 from sparseopt._core._random import as_generator
 from sparseopt._core._threads import blas_limit, effective_n_threads
-from sparseopt.completion._cv import CVScores, Grid, cross_validate, default_alphas
+from sparseopt.completion._cv import CVScores, Grid, default_alphas
 from sparseopt.completion._estimators import MatrixFactorizer
 from sparseopt.completion._fit import in_units
 from sparseopt.completion._input import as_entries
 from sparseopt.completion._problem import Entries
+from sparseopt.completion._search import Search
+from sparseopt.exceptions import ConvergenceWarning
 
 _RANKS = (5, 20, 40)
-# Further grids of smaller ridges at most, where the smallest of the default is best.
-_MORE = 4
 _CONSTRAINTS: dict[str, Any] = {
     **COMMON,
     "n_alphas": [Interval(1, None, integer=True)],
+    "n_refinements": [Interval(0, None, integer=True)],
     "biases": [Options("row", "col", "both"), None],
     "cv": [Interval(2, None, integer=True)],
     "one_standard_error": [Boolean],
@@ -47,6 +50,10 @@ class MatrixFactorizerCV(MatrixFactorizer):
         smallest predicts best.
     n_alphas : int, default=8
         Number of ridges where `alpha` is not given.
+    n_refinements : int, default=2
+        How many times two more ridges are tried around the best, each time half as far
+        from it on a log scale.  None where `alpha` is given or with
+        `one_standard_error`.
     biases : {"row", "col", "both"} or None, default="both"
         As in `MatrixFactorizer`.
     reg : sequence of {"count", "frobenius"} or float, default=(0.25, 0.5)
@@ -64,6 +71,9 @@ class MatrixFactorizerCV(MatrixFactorizer):
         Relative decrease of the objective that ends the last fit.
     max_iter : int, default=500
         Iteration limit of the last fit.
+    max_time : float, optional
+        Time limit in seconds of search and last fit together, a quarter of it for the
+        latter; points that were not reached have NaN for a score.
     dtype : {"float32", "float64"}, optional
         Type to convert ratings to.
     n_threads : int, optional
@@ -73,7 +83,8 @@ class MatrixFactorizerCV(MatrixFactorizer):
     random_state : int, Generator, RandomState or None
         Of the parts and of starts.
     verbose : int, default=0
-        As in `sparseopt.completion.complete`.
+        1 or more: a line for each grid that was searched, and for the last fit as in
+        `sparseopt.completion.complete`.
 
     Attributes
     ----------
@@ -115,6 +126,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
         *,
         alpha: Any = None,
         n_alphas: int = 8,
+        n_refinements: int = 2,
         biases: str | None = "both",
         reg: Any = (0.25, 0.5),
         bias_reg: Any = (5.0,),
@@ -123,6 +135,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
         cold_start: str = "bias",
         tol_obj: float = 1e-5,
         max_iter: int = 500,
+        max_time: float | None = None,
         dtype: Any = None,
         n_threads: int | None = None,
         n_jobs: int | None = None,
@@ -132,6 +145,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
         self.n_components = n_components
         self.alpha = alpha
         self.n_alphas = n_alphas
+        self.n_refinements = n_refinements
         self.biases = biases
         self.reg = reg
         self.bias_reg = bias_reg
@@ -140,6 +154,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
         self.cold_start = cold_start
         self.tol_obj = tol_obj
         self.max_iter = max_iter
+        self.max_time = max_time
         self.dtype = dtype
         self.n_threads = n_threads
         self.n_jobs = n_jobs
@@ -164,17 +179,28 @@ class MatrixFactorizerCV(MatrixFactorizer):
         self._entries = entries
         seed = int(as_generator(self.random_state).integers(2**32))
         plain, unit = in_units(entries)
+        search = Search(
+            plain,
+            self.cv,
+            {"biases": self.biases},
+            seed,
+            self.n_jobs,
+            self.one_standard_error,
+            math.inf if self.max_time is None else self.max_time,
+            (lambda scores: self._show(scores, unit)) if self.verbose else None,
+        )
         with blas_limit(1):
-            searches = [
-                found
-                for grid in self._grids(plain, unit)
-                for found in self._search(plain, grid, seed)
-            ]
-        self._report(searches, unit)
+            search.run(
+                self._grids(plain, unit),
+                open_ended=self.alpha is None,
+                n_refinements=self.n_refinements,
+            )
+        self._report(search, unit)
         best = MatrixFactorizer(
             biases=self.biases,
             tol_obj=self.tol_obj,
             max_iter=self.max_iter,
+            max_time=None if self.max_time is None else max(search.left, 1e-9),
             n_threads=self.n_threads,
             random_state=seed,
             verbose=self.verbose,
@@ -183,31 +209,6 @@ class MatrixFactorizerCV(MatrixFactorizer):
         self.result_ = best._fit(entries, None, None, "raise").result_
         self._unpack(self.result_)
         return self
-
-    def _search(self, entries: Entries, grid: Grid, seed: int) -> list[CVScores]:
-        """Scores of a grid, and of smaller ridges while the smallest is the best."""
-        found: list[CVScores] = []
-        while True:
-            scores = cross_validate(
-                entries,
-                grid,
-                cv=self.cv,
-                options={"biases": self.biases},
-                max_iter=10,
-                one_standard_error=self.one_standard_error,
-                seed=seed,
-                n_jobs=self.n_jobs,
-            )
-            found.append(scores)
-            alphas = grid.alpha
-            inside = scores.best["alpha"] > alphas[-1]
-            if inside or self.alpha is not None or len(found) > _MORE:
-                return found
-            if len(alphas) < 2:
-                return found
-            ratio = alphas[-1] / alphas[-2]
-            smaller = alphas[-1] * ratio ** np.arange(1, len(alphas) + 1)
-            grid = replace(grid, alpha=tuple(map(float, smaller)))
 
     def _grids(self, entries: Entries, unit: float) -> list[Grid]:
         """A grid for each kind of ridge: their strengths do not compare."""
@@ -235,10 +236,24 @@ class MatrixFactorizerCV(MatrixFactorizer):
             grids.append(Grid((reg,), biases, ranks, tuple(float(a) for a in alphas)))
         return grids
 
-    def _report(self, searches: list[CVScores], unit: float) -> None:
-        best = min(searches, key=lambda s: float(s.mean[s.best_index]))
-        self.best_params_ = _scaled(best.best, unit)
-        self.best_score_ = -float(best.mean[best.best_index]) * unit
+    def _report(self, search: Search, unit: float) -> None:
+        searches, best = search.found, search.best
+        scored = best.best_index is not None
+        if not scored and self.max_time is None:
+            raise ValueError("No point of the grid has a finite held-out error.")
+        if self.max_time is not None and not search.complete:
+            chosen = "the best of those scored" if scored else "the first one"
+            warnings.warn(
+                f"The search of {type(self).__name__} reached max_time="
+                f"{self.max_time:g} before every point was scored; {chosen} is fitted. "
+                "To change that, increase max_time or search fewer points.",
+                ConvergenceWarning,
+                stacklevel=caller_level(),
+            )
+        self.best_params_ = _scaled(
+            best.best if scored else best.grid.point((0, 0, 0, 0)), unit
+        )
+        self.best_score_ = -best.error * unit if scored else math.nan
         rmse = np.concatenate([s.mean.ravel() for s in searches]) * unit
         parts = np.concatenate([s.rmse.reshape(-1, self.cv) for s in searches])
         self.cv_results_ = {
@@ -247,6 +262,17 @@ class MatrixFactorizerCV(MatrixFactorizer):
             "std_test_score": parts.std(axis=1) * unit,
             "rank_test_score": rmse.argsort(kind="stable").argsort(kind="stable") + 1,
         }
+
+    def _show(self, scores: CVScores, unit: float) -> None:
+        best = "time is over"
+        if scores.best_index is not None:
+            point = ", ".join(
+                f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+                for name, value in _scaled(scores.best, unit).items()
+            )
+            best = f"RMSE {scores.error * unit:.6g} at {point}"
+        n_points = math.prod(scores.grid.shape)
+        write_line(f"{type(self).__name__}: best of {n_points} points: {best}")
 
     def _ridge_options(self) -> dict[str, Any]:
         names = ("reg", "bias_reg")

@@ -5,6 +5,7 @@ import pytest
 
 from sparseopt.completion import MatrixFactorizer, MatrixFactorizerCV
 from sparseopt.datasets import make_low_rank
+from sparseopt.exceptions import ConvergenceWarning
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,9 @@ def test_the_best_point_is_refitted(X):
     ).fit(X)
     assert search.best_params_["n_components"] >= 2
     results = search.cv_results_
-    # whole grids, further ones while the smallest ridge of one is the best
-    assert len(results["params"]) >= 18 and len(results["params"]) % 9 == 0
+    # whole grids, further ones while the smallest ridge of one is the best, and four
+    # points around the best ridge
+    assert len(results["params"]) >= 22 and len(results["params"]) % 9 == 4
     at = int(np.argmax(results["mean_test_score"]))
     assert results["params"][at] == search.best_params_
     assert results["rank_test_score"][at] == 1
@@ -61,3 +63,82 @@ def test_default_ranks_are_those_that_fit(X):
     model = MatrixFactorizerCV(cv=2, alpha=(0.5,), reg=0.5).fit(X[:, :12])
     ranks = {point["n_components"] for point in model.cv_results_["params"]}
     assert ranks == {5, 12}
+
+
+def test_ridges_around_the_best_halve_the_distance(X):
+    options = {"n_components": (2,), "cv": 2, "reg": 0.5, "random_state": 0}
+    coarse, fine = (
+        MatrixFactorizerCV(n_refinements=n, **options).fit(X) for n in (0, 3)
+    )
+    n = len(coarse.cv_results_["params"])
+    # the same grid, then three pairs around the best so far
+    assert fine.cv_results_["params"][:n] == coarse.cv_results_["params"]
+    alphas = [point["alpha"] for point in fine.cv_results_["params"]]
+    scores = fine.cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(scores[:n], coarse.cv_results_["mean_test_score"])
+    assert len(alphas) == n + 6
+    ratio = alphas[0] / alphas[1]
+    for pair in range(n, n + 6, 2):
+        ratio = ratio**0.5
+        best = alphas[int(np.argmax(scores[:pair]))]
+        np.testing.assert_allclose(
+            alphas[pair : pair + 2], [best * ratio, best / ratio]
+        )
+    assert fine.best_score_ == scores.max() >= coarse.best_score_
+
+
+@pytest.mark.parametrize("given", [{"alpha": (0.1, 0.5)}, {"one_standard_error": True}])
+def test_no_ridges_but_those_asked_for(X, given):
+    search = MatrixFactorizerCV((2,), cv=2, reg=0.5, random_state=0, **given).fit(X)
+    n_alphas = len(given.get("alpha", range(8)))
+    assert len(search.cv_results_["params"]) % n_alphas == 0
+
+
+def test_time_that_is_short_leaves_points_out(X, monkeypatch):
+    # a clock of our own: each look at it takes a second
+    now = iter(range(10**6))
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    monkeypatch.setattr("time.perf_counter", lambda: 0.0)
+    options = {"cv": 2, "reg": 0.5, "n_refinements": 0, "random_state": 0}
+    search = MatrixFactorizerCV((2,), max_time=200.0, **options)
+    with pytest.warns(ConvergenceWarning, match=r"max_time=200 .* best of those"):
+        search.fit(X)
+    scores = search.cv_results_["mean_test_score"]
+    done = np.isfinite(scores)
+    assert 0 < done.sum() < len(scores)
+    assert search.best_score_ == scores[done].max()
+    assert (
+        search.cv_results_["params"][int(np.nanargmax(scores))] == search.best_params_
+    )
+    # those that were reached have the scores that they have without a limit
+    whole = MatrixFactorizerCV((2,), **options).fit(X)
+    n = len(scores)
+    assert search.cv_results_["params"] == whole.cv_results_["params"][:n]
+    np.testing.assert_array_equal(
+        scores[done], whole.cv_results_["mean_test_score"][:n][done]
+    )
+
+
+@pytest.mark.filterwarnings("ignore:completion.complete did not converge")
+def test_no_time_at_all_still_gives_a_model(X):
+    search = MatrixFactorizerCV((2,), cv=2, max_time=1e-9, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="the first one is fitted"):
+        search.fit(X)
+    assert np.isnan(search.best_score_)
+    assert np.isnan(search.cv_results_["mean_test_score"]).all()
+    assert np.isfinite(search.predict([0, 1], [0, 1])).all()
+
+
+def test_verbose_shows_each_grid(X, capsys):
+    MatrixFactorizerCV(
+        (2,), cv=2, reg=(0.5, 1.0), n_refinements=1, verbose=1, random_state=0
+    ).fit(X)
+    lines = capsys.readouterr().err.splitlines()
+    shown = [line for line in lines if line.startswith("MatrixFactorizerCV: best of")]
+    assert len(shown) >= 3 and "best of 2 points: RMSE" in shown[-1]
+
+
+@pytest.mark.parametrize("name, value", [("n_refinements", -1), ("max_time", 0.0)])
+def test_bad_limits_are_refused(X, name, value):
+    with pytest.raises(ValueError, match=f"'{name}' parameter"):
+        MatrixFactorizerCV((2,), **{name: value}).fit(X)
