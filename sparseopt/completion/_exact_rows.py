@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,7 +45,7 @@ def exact_half_step(
     failed = np.flatnonzero(state == _exact.FAILED)
     if failed.size:
         _least_norm(half, transposed, fixed, unknown, ridge, free, scale, failed)
-    return math.fsum(half.rss[transposed])
+    return float(half.rss[transposed].sum())
 
 
 def _least_norm(
@@ -106,4 +105,4 @@ def nonnegative_half_step(
             entries.n_threads,
         )  # fmt: skip
     half.work += 1 + k / 4
-    return math.fsum(half.rss[transposed])
+    return float(half.rss[transposed].sum())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from sparseopt.completion._exact_rows import exact_half_step, nonnegative_half_step
@@ -104,7 +102,7 @@ class HalfSteps:
             None if base is None else self.pad(base),
         )
         self.work += steps + 0.5
-        return math.fsum(self.rss[transposed])
+        return float(self.rss[transposed].sum())
 
     def exact(
         self,
@@ -147,7 +145,7 @@ class HalfSteps:
 
     def drop(self, transposed: bool) -> float:
         """Twice what the last half-step took off the objective."""
-        return math.fsum(self.dropped[transposed])
+        return float(self.dropped[transposed].sum())
 
     def pad(self, v: np.ndarray) -> np.ndarray:
         out = np.zeros(self.width, self.entries.dtype)

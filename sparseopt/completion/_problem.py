@@ -154,7 +154,7 @@ class Entries:
             self.n_threads,
         )
         if side.weight is None:
-            return r, math.fsum(rss)
+            return r, float(rss.sum())
         return r, float(np.sum(side.weight * np.square(r, dtype=np.float64)))
 
 

@@ -13,6 +13,7 @@ from sparseopt._core._status import Status
 from sparseopt.completion import _biases
 from sparseopt.completion._biases import Ridges, has
 from sparseopt.completion._folds import safe_split, subset
+from sparseopt.completion._frames import column_squares
 from sparseopt.completion._half_step import HalfSteps
 from sparseopt.completion._kernels import aligned
 from sparseopt.completion._problem import Entries, padded
@@ -204,10 +205,11 @@ class Fit:
     def _measure(self, transposed: bool) -> None:
         """Sums of squares over a side's factor: its ridge term and its curvature."""
         F = self.R if transposed else self.L
-        squares = (F * F).astype(np.float64, copy=False).T @ self.columns[transposed]
+        width = self.ridges.width
+        squares = column_squares(F, width, self.columns[transposed])
         self.penalty[transposed] = self.ridges.value(transposed, squares)
         total = max(1.0, self.columns[transposed][:, 0].sum())
-        self.curvature[transposed] = squares[: self.ridges.width, 0] / total
+        self.curvature[transposed] = squares[:, 0] / total
 
     def factors(self) -> Factors:
         """A copy without the bias columns."""

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from sparseopt.completion._frames import orthonormalise, rotate
+from sparseopt.completion._frames import column_squares, orthonormalise, rotate
 from sparseopt.completion._half_step import HalfSteps, scaled
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._run import Factors
@@ -99,8 +99,8 @@ class Sweeps:
             rss = self.half.cg(transposed, fixed, unknown, ridge, steps=steps)
         rss -= self.half.drop(transposed)
         if ridge.any():
-            now = np.einsum("ij,ij->j", unknown, unknown, dtype=np.float64)
-            rss += float(ridge @ (f.s**2 - now[: self.k]))
+            now = column_squares(unknown, self.k)
+            rss += float(ridge @ (f.s**2 - now))
         moved, s, W = orthonormalise(unknown, self.k)
         fixed = rotate(fixed, W)
         U, V = (fixed, moved) if transposed else (moved, fixed)

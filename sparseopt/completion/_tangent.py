@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from scipy import linalg
 
@@ -87,7 +85,7 @@ class Tangent:
         out[: self.m] = Y
         out[self.m :] = e.multiply(self._values, self.factors.U, True)
         self.work += 4.0
-        return out, math.fsum(self._rss)
+        return out, float(self._rss.sum())
 
     def curvature(self) -> np.ndarray:
         """What the diagonal of the normal matrix is expected to be, for each row."""
