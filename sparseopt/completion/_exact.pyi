@@ -19,6 +19,8 @@ def exact_rows(
     state: np.ndarray,
     chunks: np.ndarray,
     n_threads: int,
+    tries: int = ...,
+    floor: float = ...,
 ) -> None: ...
 def nonnegative_rows(
     ptr: np.ndarray,

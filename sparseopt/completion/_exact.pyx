@@ -83,12 +83,12 @@ cdef Sums gram(int64_t e0, int64_t e1, const int32_t* idx, const real* x, const 
 
 
 cdef int cholesky(int k, const real* H, real* L, const real* r, real* step, double trace,
-                  double eps, double* shift) noexcept nogil:
+                  double eps, int tries, double floor, double* shift) noexcept nogil:
     """step = (H + shift I)^-1 r with the smallest shift of a few that works."""
     cdef int attempt, p, info, one = 1
     cdef double least, most, pivot
     shift[0] = 0
-    for attempt in range(TRIES):
+    for attempt in range(tries):
         most = 0
         for p in range(k * k):
             L[p] = H[p]
@@ -106,7 +106,7 @@ cdef int cholesky(int k, const real* H, real* L, const real* r, real* step, doub
                 pivot = <double>L[p * k + p] * L[p * k + p]
                 least = min(least, pivot)
             # a pivot of nothing but rounding: the matrix is singular
-            if least > 4 * k * eps * most and isfinite(least):
+            if least > max(4 * k * eps, floor) * most and isfinite(least):
                 if real is double:
                     dpotrs("L", &k, &one, L, &k, step, &k, &info)
                 else:
@@ -155,8 +155,8 @@ cdef workspace(int n_threads, int64_t k, like):
 
 cdef void exact_row(int64_t i, const int64_t* ptr, const int32_t* idx, const real* x,
                     const real* w, const real* V, int kp, int k, real* a, const real* d, real s,
-                    const real* free, int short_rows, double eps, double* rss, double* drop,
-                    int32_t* state, real* work) noexcept nogil:
+                    const real* free, int short_rows, double eps, int tries, double floor,
+                    double* rss, double* drop, int32_t* state, real* work) noexcept nogil:
     cdef real* H = work + BLOCK * k
     cdef real* L = H + k * k
     cdef real* r = L + k * k
@@ -174,7 +174,7 @@ cdef void exact_row(int64_t i, const int64_t* ptr, const int32_t* idx, const rea
     if ptr[i + 1] - ptr[i] < short_rows:
         state[0] = NONE
         return
-    state[0] = cholesky(k, H, L, r, step, sums.trace, eps, &shift)
+    state[0] = cholesky(k, H, L, r, step, sums.trace, eps, tries, floor, &shift)
     if state[0] == NONE:
         return
     for p in range(k):
@@ -186,11 +186,12 @@ def exact_rows(const int64_t[::1] ptr, const int32_t[::1] idx, const real[::1] x
                const real[::1] w, const real[:, ::1] V, real[:, ::1] A, const real[::1] d,
                const real[::1] free, const double[::1] scale, int k, int short_rows,
                double[::1] rss, double[::1] drop, int32_t[::1] state,
-               const int64_t[:, ::1] chunks, int n_threads):
+               const int64_t[:, ::1] chunks, int n_threads, int tries=TRIES, double floor=0):
     """The minimiser of each row by Cholesky, in place.
 
     Rows that have fewer than ``short_rows`` entries, or whose matrix has no factorisation, stay
-    as they are and have `FAILED` in ``state``.
+    as they are and have `FAILED` in ``state``. With one of ``tries`` no row gets a ridge of its
+    own; a factor whose least pivot is below ``floor`` times the largest is none.
     """
     cdef int kp = <int>V.shape[1]
     cdef int64_t c, i
@@ -209,8 +210,8 @@ def exact_rows(const int64_t[::1] ptr, const int32_t[::1] idx, const real[::1] x
                     num_threads=n_threads):
         for i in range(chunks[c, 0], chunks[c, 1]):
             exact_row(i, &ptr[0], &idx[0], &x[0], wp, &V[0, 0], kp, k, &A[i, 0], &d[0],
-                      <real>scale[i] if scaled else <real>1, &free[0], short_rows, eps, &rss[i],
-                      &drop[i], &state[i], &work[threadid(), 0])
+                      <real>scale[i] if scaled else <real>1, &free[0], short_rows, eps, tries,
+                      floor, &rss[i], &drop[i], &state[i], &work[threadid(), 0])
 
 
 cdef void nonnegative_row(int64_t i, const int64_t* ptr, const int32_t* idx, const real* x,

@@ -48,6 +48,7 @@ class HalfSteps:
         scale: np.ndarray | None = None,
         base: np.ndarray | None = None,
         tol: float = 0.0,
+        chunks: np.ndarray | None = None,
     ) -> float:
         """A few conjugate-gradient steps for each row of ``unknown``, in place.
 
@@ -71,6 +72,8 @@ class HalfSteps:
         scale : ndarray of shape (m,), optional
         base : ndarray of shape (k,), optional
             Ridge that ``scale`` does not multiply.
+        chunks : ndarray of shape (n_chunks, 2), optional
+            Ranges of rows to refit, in place of all.
 
         Returns
         -------
@@ -97,7 +100,7 @@ class HalfSteps:
             tol,
             self.rss[transposed],
             self.dropped[transposed],
-            e.chunks(transposed, self.width),
+            e.chunks(transposed, self.width) if chunks is None else chunks,
             e.n_threads,
             None if base is None else self.pad(base),
         )
