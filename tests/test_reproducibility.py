@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sparseopt import datasets, linear_model, ot, prox
+from sparseopt import completion, datasets, linear_model, ot, prox
 
 Arrays = tuple[np.ndarray, ...]
 Case = Callable[[int, int], Arrays]
@@ -52,6 +52,19 @@ def _linear(layout: Callable) -> Case:
             datafit, prox.L1(), n_lams=3, eps=0.3, n_threads=n_threads
         )
         return one.coef, one.dual, many.coef
+
+    return case
+
+
+def _completed(function: Callable, **options) -> Case:
+    def case(seed: int, n_threads: int) -> Arrays:
+        problem = datasets.make_low_rank(
+            600, 500, 4, oversampling=10, random_state=seed
+        )
+        result = function(
+            problem.X, 4, random_state=seed, n_threads=n_threads, **options
+        )
+        return result.U, result.s, result.V
 
     return case
 
@@ -106,6 +119,17 @@ def _chosen(estimator: Callable, names: tuple[str, ...], **options) -> Case:
 
 
 CASES: dict[str, Case] = {
+    "completion.complete": _completed(completion.complete),
+    "completion.complete, mixed": _completed(completion.complete, precision="mixed"),
+    "completion.alternating_minimization, sketch": _completed(
+        completion.alternating_minimization, row_solver="sketch"
+    ),
+    "completion.alternating_minimization, cholesky": _completed(
+        completion.alternating_minimization, row_solver="cholesky"
+    ),
+    "completion.soft_impute": _completed(
+        lambda X, _, **options: completion.soft_impute(X, 2e3, tol=1e-3, **options)
+    ),
     "datasets.make_assignment": lambda seed, _: (
         datasets.make_assignment(50, random_state=seed).C,
     ),

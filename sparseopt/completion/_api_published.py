@@ -287,7 +287,7 @@ def _run(given: dict[str, Any], name: str, method: Any) -> CompletionResult:
         callback=given["callback"],
         fields=FIELDS,
     )
-    with monitor, blas_limit(n_threads):
+    with monitor, blas_limit(1):  # sums of several would have other bits
         result = fit_entries(
             entries,
             k,
