@@ -22,7 +22,7 @@ _LATE = 0.5
 # A sweep that leaves more than this of the residual is a slow one.
 SLOW = 0.6
 # float32 has done its work at this relative error.
-_SINGLE = 3e-6
+_SINGLE = 1e-6
 
 
 @dataclass
@@ -101,6 +101,11 @@ class Driver:
     run : Run
     factors : Factors, optional
         Where to start, perhaps of larger rank; those of the run if not given.
+
+    Attributes
+    ----------
+    float32 : Entries or None
+        The entries in that, where the run has mixed precision.
     """
 
     def __init__(self, run: Run, factors: Factors | None = None) -> None:
@@ -109,8 +114,9 @@ class Driver:
         entries = run.entries
         mixed = run.options.get("precision") == "mixed"
         self.single = mixed and entries.dtype == np.float64
-        if self.single:
-            entries = entries.astype(np.float32)
+        self.float32 = entries.astype(np.float32) if self.single else None
+        if self.float32 is not None:
+            entries = self.float32
         start = (factors or run.factors).astype(entries.dtype)
         self.exact = run.options.get("solver") == "als-exact"
         self.sweeps = Sweeps(entries, start, run.alpha, self.exact)

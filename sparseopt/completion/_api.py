@@ -158,7 +158,8 @@ def complete(
     homotopy : float, bool or "auto", default="auto"
         Factor between successive ridges, in (0, 1); False starts at the final ridge.
     precision : {"working", "mixed"}, default="working"
-        "mixed" iterates in float32 until that has no more digits, then in float64.
+        "mixed" iterates in float32 until that has no more digits, then in float64 with
+        Gauss-Newton increments in float32: as accurate, and faster from rank 30 on.
     validation_fraction : float, default=0.0
         Share of the entries held out; the iterate that is best on them is returned.
     shape : tuple of int, optional

@@ -134,7 +134,7 @@ def _end(driver: Driver) -> Status | None:
         ):
             tried = True
             driver.double()
-            newton = GaussNewton(run)
+            newton = GaussNewton(run, driver.float32)
             if newton.finish(give_up=True):
                 return Status.CONVERGED
             driver.resume(newton.rss)

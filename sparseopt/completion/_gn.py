@@ -13,6 +13,7 @@ import numpy as np
 
 from sparseopt._core._status import Status
 from sparseopt.completion._half_step import scaled
+from sparseopt.completion._problem import Entries
 from sparseopt.completion._run import Factors, Run, Stop
 from sparseopt.completion._tangent import Tangent
 
@@ -32,6 +33,12 @@ _MORE = 6
 class GaussNewton:
     """Steps of a run, with Levenberg-Marquardt damping and a monotone line search.
 
+    Parameters
+    ----------
+    run : Run
+    single : Entries, optional
+        The entries in float32: increments are computed in that.
+
     Attributes
     ----------
     rss : float
@@ -40,8 +47,8 @@ class GaussNewton:
         Length of the last increment before it was shortened, in parts of the iterate's.
     """
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run, single: Entries | None = None) -> None:
+        self.run, self.single = run, single
         self.damp = 0.0
         self.error = math.inf
         self._residuals, self.rss = self._measure(run.factors)
@@ -60,7 +67,7 @@ class GaussNewton:
         """
         run = self.run
         before = self.value(run.factors, self.rss)
-        tangent = Tangent(run.entries, run.factors)
+        tangent = Tangent(run.entries, run.factors, self.single)
         increment, inner = self._solve(tangent, give_up)
         run.work += tangent.work / 2
         self.error = _length(increment, run.factors)
@@ -94,6 +101,11 @@ class GaussNewton:
             ridge[:k] += run.alpha / np.maximum(f.s, 1e-6 * f.s[0])
             g[: tangent.m, :k] -= run.alpha * f.U[:, :k]
             g[tangent.m :, :k] -= run.alpha * f.V[:, :k]
+        unit = 1.0
+        if self.single is not None:
+            # in float32 squares of a small gradient would be zero
+            unit = float(np.abs(g).max()) or 1.0
+            g = (g / unit).astype(np.float32)
         inverse = tangent.curvature() + ridge
         inverse = (1.0 / np.where(inverse > 0, inverse, 1.0)).astype(g.dtype)
         ridge = ridge.astype(g.dtype)
@@ -111,7 +123,7 @@ class GaussNewton:
             if not curvature > 0:
                 break
             a = rz / curvature
-            gain += a * rz
+            gain += a * rz * unit**2
             if give_up and inner == _TRIAL and gain < _HOPE * self.rss:
                 break
             x += g.dtype.type(a) * p
@@ -122,7 +134,7 @@ class GaussNewton:
             p += z
         if (give_up and gain < _HOPE * self.rss) or not np.isfinite(x).all():
             return None, inner
-        return x, inner
+        return x if self.single is None else unit * x.astype(np.float64), inner
 
     def _show(self, factors: Factors, inner: int) -> None:
         run = self.run

@@ -25,23 +25,34 @@ class Tangent:
     entries : Entries
     factors : Factors
         The iterate ``U diag(s) V'``.
+    single : Entries, optional
+        The same places in float32, for products in that: an increment needs a few
+        digits only, while what it has to remove is known to all.
 
     Attributes
     ----------
+    width : int
+        Columns of a vector, k and padding.
+    dtype : dtype
+        Of the vectors of `normal`.
     work : float
         Products with all entries so far, each of ``2 n_entries k`` operations.
     """
 
-    def __init__(self, entries: Entries, factors: Factors) -> None:
+    def __init__(
+        self, entries: Entries, factors: Factors, single: Entries | None = None
+    ) -> None:
         self.entries, self.factors = entries, factors
         self.k = factors.k
-        self.width = factors.V.shape[1]
         self.m, n = entries.shape
-        dtype = factors.V.dtype
+        self._places = entries if single is None else single
+        self.dtype = dtype = self._places.dtype
+        f = factors.astype(dtype)
+        self.width, self._U = f.V.shape[1], f.U
         self._right = aligned((n, 2 * self.width), dtype)
-        self._right[:, : self.width] = factors.V
+        self._right[:, : self.width] = f.V
         self._left = aligned((self.m, 2 * self.width), dtype)
-        self._left[:, self.width :] = factors.U
+        self._left[:, self.width :] = f.U
         self._values = np.empty(entries.n_entries, dtype)
         self._none = np.empty(0, dtype)  # None would not tell the kernel its type
         self._rss = np.zeros(self.m)
@@ -52,9 +63,10 @@ class Tangent:
         e = self.entries
         if e.rows.weight is not None:
             residuals = residuals * e.rows.weight
-        out = np.empty((sum(e.shape), self.width), self.factors.V.dtype)
-        out[: self.m] = e.multiply(residuals, self.factors.V, False)
-        out[self.m :] = e.multiply(residuals, self.factors.U, True)
+        k, f = self.k, self.factors
+        out = np.zeros((sum(e.shape), self.width), f.V.dtype)
+        out[: self.m, :k] = e.multiply(residuals, f.V, False)[:, :k]
+        out[self.m :, :k] = e.multiply(residuals, f.U, True)[:, :k]
         self.work += 2.0
         return out
 
@@ -64,7 +76,7 @@ class Tangent:
         With frames and increments side by side, increments at the entries are one
         product of doubled width, and the product with the rows comes with it.
         """
-        e = self.entries
+        e = self._places
         self._left[:, : self.width] = p[: self.m]
         self._right[:, self.width :] = p[self.m :]
         out = np.empty_like(p)
@@ -83,7 +95,7 @@ class Tangent:
             e.n_threads,
         )
         out[: self.m] = Y
-        out[self.m :] = e.multiply(self._values, self.factors.U, True)
+        out[self.m :] = e.multiply(self._values, self._U, True)
         self.work += 4.0
         return out, float(self._rss.sum())
 

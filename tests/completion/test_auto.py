@@ -123,6 +123,15 @@ def test_small_matrices(precision: str) -> None:
     assert truth.error(run.factors) < 1e-8
 
 
+def test_mixed_precision_of_few_entries() -> None:
+    """Where Gauss-Newton steps are needed, to more digits than float32 has."""
+    e, truth = problem(300, 260, 5, 1.8)
+    run = start(e, 5, tol=1e-12, precision="mixed")
+    assert solve(solve_auto, run) == "converged"
+    assert np.isfinite(run.monitor.history()["inner"]).any()
+    assert truth.error(run.factors) < 1e-11
+
+
 def test_single_precision() -> None:
     e, truth = problem(300, 260, 3, 2.0, dtype=np.float32)
     run = start(e, 3, tol=1e-5)

@@ -98,6 +98,24 @@ def test_step_is_the_dense_one(
     np.testing.assert_allclose(got, want, atol=1e-6 * np.abs(want).max())
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.7])
+def test_increments_in_float32(case: tuple, alpha: float) -> None:
+    """As in float64, up to the digits that CG asks for; for tiny numbers too."""
+    e = case[0]
+    for unit in (1.0, 1e-25):
+        e = e.with_values(e.rows.val * unit, e.rows.weight)
+        run = start(e, K, alpha=alpha * unit)
+        steps = []
+        for single in (None, e.astype(np.float32)):
+            tangent = Tangent(e, run.factors, single)
+            newton = GaussNewton(run, single)
+            steps.append(newton._solve(tangent, give_up=False)[0][:, :K])
+        size = np.abs(steps[0]).max()
+        assert steps[1].dtype == np.float64 and size > 0
+        # singular systems: directions without curvature are rounding
+        np.testing.assert_allclose(steps[1], steps[0], atol=1e-3 * size)
+
+
 def test_product_svd_keeps_the_product() -> None:
     rng = np.random.default_rng(0)
     for small in (1.0, 1e-4, 1e-10):
@@ -110,7 +128,9 @@ def test_product_svd_keeps_the_product() -> None:
             np.testing.assert_allclose(F[:, :4].T @ F[:, :4], np.eye(4), atol=1e-9)
 
 
-def test_converges_quadratically_near_the_solution() -> None:
+@pytest.mark.parametrize("single", [False, True])
+def test_converges_quadratically_near_the_solution(single: bool) -> None:
+    """Increments in float32 lose no digit of the solution."""
     e, truth = problem(100, 80, K, 3.0)
     run = start(e, K, tol=1e-13)
     sweeps = Sweeps(e, run.factors, 0.0)
@@ -118,8 +138,9 @@ def test_converges_quadratically_near_the_solution() -> None:
         sweeps.sweep(0.0, 2)
     run.factors = sweeps.factors
     first = truth.error(run.factors)
-    newton = GaussNewton(run)
+    newton = GaussNewton(run, e.astype(np.float32) if single else None)
     newton.step()
+    assert run.factors.V.dtype == np.float64
     second = truth.error(run.factors)
     # CG stops at a thousandth; then 3 digits a step
     assert second < 1e-2 * first
