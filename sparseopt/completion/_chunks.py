@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import os
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from sparseopt._core._arrays import as_floats, check_finite
-from sparseopt._core._monitor import State
-from sparseopt._core._params import COMMON, Interval, check_params, describe
+from sparseopt._core._arrays import as_floats
+from sparseopt._core._params import COMMON, check_params
 from sparseopt._core._threads import effective_n_threads
-from sparseopt.completion._input import _ids, as_entries, as_shape
+from sparseopt.completion._blocks import paired, restartable
+from sparseopt.completion._input import _ids, as_shape, check_some, sort_entries
 from sparseopt.completion._orders import from_csr
 from sparseopt.completion._problem import Entries, Side
 
 _FILES = (
     "row_ptr", "row_idx", "row_val", "col_ptr", "col_idx", "col_val", "perm", "shape",
 )  # fmt: skip
-_FACTORS = (("U", 2), ("s", 1), ("V", 2))
+_WEIGHTS = ("row_weight", "col_weight")
 
 
 def entries_from_chunks(
     chunks: Any,
     directory: str | os.PathLike[str],
     *,
+    weights: Any = None,
     shape: tuple[int, int] | None = None,
     dtype: Any = None,
     n_threads: int = 1,
@@ -44,13 +43,18 @@ def entries_from_chunks(
     ----------
     chunks : iterable, callable or dask collection
         Blocks of consecutive rows: sparse matrices, dense arrays with NaN where nothing
-        was observed, or triplets (rows, cols, values) with the row ids of the whole,
-        each row in one chunk and chunks in ascending order of rows. It is gone through
-        twice: a callable is called for each pass, of a dask collection the delayed
-        parts are computed one after the other.
+        was observed, data frames, or triplets (rows, cols, values) with the row ids of
+        the whole, each row in one chunk and chunks in ascending order of rows. With
+        weights of the entries: pairs (block, weights) in the form that `complete` takes
+        them, or (rows, cols, values, weights). It is gone through twice: a callable is
+        called for each pass, of a dask collection the delayed parts are computed one
+        after the other, of a dask bag each element is a chunk.
     directory : path
-        Where the files go, 20 bytes an entry in float32 and 28 in float64; made if
-        need be. Files of an earlier call are overwritten.
+        Where the files go, 20 bytes an entry in float32 and 28 in float64, 8 and 16
+        more with weights; made if need be. Files of an earlier call are replaced.
+    weights : iterable, callable or dask collection, optional
+        Non-negative weights in blocks of their own, one for each chunk, where chunks
+        have none with them.
     shape : tuple of (int, int), optional
         Of the whole matrix; necessary for triplets.
     dtype : float32 or float64, optional
@@ -68,7 +72,8 @@ def entries_from_chunks(
     TypeError
         For an iterator, which has no second pass.
     ValueError
-        Rows out of order, chunks that differ between passes, duplicates, bad values.
+        Rows out of order, chunks that differ between passes, duplicates, bad values,
+        weights for some chunks only.
 
     Examples
     --------
@@ -83,8 +88,10 @@ def entries_from_chunks(
     """
     given = {"dtype": dtype, "n_threads": n_threads}
     check_params(entries_from_chunks, COMMON, given)
-    again = _restartable(chunks)
-    folder = _path(directory, "directory")
+    again = restartable(chunks, "chunks")
+    if weights is not None:
+        again = paired(again, restartable(weights, "weights"))
+    folder = as_path(directory, "directory")
     folder.mkdir(parents=True, exist_ok=True)
     counts = _Counts(shape, dtype)
     for block in again():
@@ -98,17 +105,22 @@ def entries_from_chunks(
             start + size > counts.size
             or last > counts.shape[0]
             or not np.array_equal(files["row_ptr"][row : last + 1], start + e.rows.ptr)
+            or (size and (e.rows.weight is not None) != counts.weighted)
         ):
             raise ValueError(_DIFFERENT)
-        place = slice(start, start + size)
-        files["row_idx"][place], files["row_val"][place] = e.rows.idx, e.rows.val
         number = np.diff(e.cols.ptr)
         if (head + number > files["col_ptr"][1:]).any():
             raise ValueError(_DIFFERENT)
         # the chunk's part of a column goes behind that of the chunks before it
         target = np.repeat(head - e.cols.ptr[:-1], number) + np.arange(size)
-        files["col_idx"][target] = e.cols.idx + row
-        files["col_val"][target] = e.cols.val
+        for name, side, place, first in (
+            ("row", e.rows, slice(start, start + size), 0),
+            ("col", e.cols, target, row),
+        ):
+            files[f"{name}_idx"][place] = side.idx + np.int32(first)
+            files[f"{name}_val"][place] = side.val
+            if counts.weighted and size:
+                files[f"{name}_weight"][place] = side.weight
         files["perm"][target] = e.perm.astype(np.int64) + start
         head += number
         start, row = start + size, last
@@ -116,6 +128,8 @@ def entries_from_chunks(
         raise ValueError(_DIFFERENT)
     for file in files.values():
         file.flush()
+    # the last one: files of a call that ended before are not taken for whole ones
+    np.save(folder / "shape.npy", np.array(counts.shape, np.int64))
     return open_entries(folder, n_threads=n_threads)
 
 
@@ -156,26 +170,33 @@ def open_entries(directory: str | os.PathLike[str], *, n_threads: int = 1) -> En
     3
     """
     check_params(open_entries, COMMON, {"n_threads": n_threads})
-    folder = _path(directory, "directory")
-    missing = [name for name in _FILES if not (folder / f"{name}.npy").exists()]
+    folder = as_path(directory, "directory")
+    there = {name for name in _WEIGHTS if (folder / f"{name}.npy").exists()}
+    names = (*_FILES, *(_WEIGHTS if there else ()))
+    missing = [name for name in names if not (folder / f"{name}.npy").exists()]
     if missing:
         raise FileNotFoundError(
             f"The directory {str(folder)!r} must hold the files of "
             f"entries_from_chunks. Missing: {', '.join(missing)}."
         )
-    f = {name: _mapped(folder / f"{name}.npy") for name in _FILES}
+    f = {name: _mapped(folder / f"{name}.npy") for name in names}
     if not _is_whole(f):
         raise ValueError(
             f"The files in the directory {str(folder)!r} must be those of one call of "
             "entries_from_chunks. Got arrays that do not fit together; make them anew."
         )
     m, n = (int(size) for size in f["shape"])
-    rows = Side(np.array(f["row_ptr"]), f["row_idx"], f["row_val"])
-    cols = Side(np.array(f["col_ptr"]), f["col_idx"], f["col_val"])
+    rows, cols = (
+        Side(
+            np.array(f[f"{name}_ptr"]), f[f"{name}_idx"], f[f"{name}_val"],
+            f.get(f"{name}_weight"),
+        )
+        for name in ("row", "col")
+    )  # fmt: skip
     return Entries((m, n), rows, cols, f["perm"], effective_n_threads(n_threads))
 
 
-def _path(path: Any, name: str) -> Path:
+def as_path(path: Any, name: str) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"The {name!r} parameter must be a path. Got {path!r}.")
     return Path(path)
@@ -202,7 +223,12 @@ def _is_whole(f: dict[str, np.ndarray]) -> bool:
         and f["col_val"].dtype == kind
         and f["perm"].dtype in (np.int32, np.int64)
         and all(a.dtype == np.int32 for a in ids)
-        and all(f[name].shape == size for name in _FILES if name[4:] in ("idx", "val"))
+        and all(f[name].shape == size for name in f if name[4:] in ("idx", "val"))
+        and all(
+            f[name].shape == size and f[name].dtype == kind
+            for name in _WEIGHTS
+            if name in f
+        )
     )
     if not good:
         return False
@@ -219,6 +245,11 @@ def _is_whole(f: dict[str, np.ndarray]) -> bool:
             or not np.isfinite(f[f"{name}_val"].sum(dtype=np.float64))
         ):
             return False
+        weight = f.get(f"{name}_weight")
+        if weight is not None and not (
+            weight.min(initial=0) >= 0 and np.isfinite(weight.sum(dtype=np.float64))
+        ):
+            return False
     perm = f["perm"]
     return bool(perm.min(initial=0) >= 0 and perm.max(initial=0) < size[0])
 
@@ -232,6 +263,8 @@ class _Counts:
         self.rows: list[np.ndarray] = []
         self.cols = np.empty(0, np.int64)
         self.row = self.size = 0
+        self.weighted: bool | None = None
+        self.some = False  # whether a weight is positive
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -241,6 +274,9 @@ class _Counts:
 
     def read(self, block: Any, row: int) -> Entries:
         """Entries of a chunk, its first row being number ``row`` of the whole."""
+        weights = None
+        if isinstance(block, tuple) and len(block) == 2:
+            block, weights = block
         if not isinstance(block, tuple):
             if sparse.issparse(block):
                 empty = block.nnz == 0
@@ -252,17 +288,18 @@ class _Counts:
                 empty = bool(np.isnan(block).all())
             if empty:  # of a chunk, that is no mistake
                 return _nothing(block.shape, self.dtype or np.float64)
-            return as_entries(block, dtype=self.dtype)
+            return sort_entries(block, weights=weights, dtype=self.dtype)
         if self.given is None:
             raise ValueError(
                 "The 'shape' parameter is necessary for chunks of triplets. Got None."
             )
-        if len(block) != 3:
+        if weights is not None or len(block) not in (3, 4):
             raise ValueError(
-                "A chunk that is a tuple must hold three arrays (rows, cols, values). "
+                "A chunk that is a tuple must hold three arrays (rows, cols, values), "
+                "weights as a fourth, or a block and its weights. "
                 f"Got {len(block)} elements."
             )
-        _, cols, values = block
+        _, cols, values, weights = block if len(block) == 4 else (*block, None)
         rows = _ids(block[0], "rows")
         if not len(rows):
             return _nothing((0, self.given[1]), self.dtype or np.float64)
@@ -273,12 +310,23 @@ class _Counts:
                 f"before, and below {self.given[0]}. Got rows {low} to {high}."
             )
         shape = (high + 1 - row, self.given[1])
-        return as_entries((rows - row, cols, values), dtype=self.dtype, shape=shape)
+        return sort_entries(
+            (rows - row, cols, values), weights=weights, dtype=self.dtype, shape=shape
+        )
 
     def add(self, block: Any) -> None:
         e = self.read(block, self.row)
         if self.dtype is None and e.n_entries:
             self.dtype = e.dtype
+        if e.n_entries:
+            weight = e.rows.weight
+            if self.weighted not in (None, weight is not None):
+                raise ValueError(
+                    "All chunks must have weights, or none of them. Got chunks with "
+                    "weights and without."
+                )
+            self.weighted = weight is not None
+            self.some = self.some or weight is None or bool(weight.any())
         if not self.rows:
             self.cols = np.zeros(e.shape[1], np.int64)
         if e.shape[1] != len(self.cols):
@@ -307,13 +355,20 @@ class _Counts:
             raise ValueError(
                 "The 'chunks' parameter must give at least one entry. Got none."
             )
+        if not self.some:
+            check_some(np.zeros(1))
         wide = self.size >= np.iinfo(np.int32).max
         types = {
             "row_ptr": (np.int64, m + 1), "col_ptr": (np.int64, n + 1),
             "row_idx": (np.int32, self.size), "col_idx": (np.int32, self.size),
             "row_val": (self.dtype, self.size), "col_val": (self.dtype, self.size),
-            "perm": (np.int64 if wide else np.int32, self.size), "shape": (np.int64, 2),
+            "perm": (np.int64 if wide else np.int32, self.size),
         }  # fmt: skip
+        if self.weighted:
+            types.update({name: (self.dtype, self.size) for name in _WEIGHTS})
+        # arrays mapped from earlier files must not change, nor must these stay
+        for name in (*_FILES, *_WEIGHTS):
+            (folder / f"{name}.npy").unlink(missing_ok=True)
         files = {
             name: np.lib.format.open_memmap(
                 folder / f"{name}.npy", "w+", np.dtype(kind), (size,)
@@ -323,128 +378,9 @@ class _Counts:
         for name, numbers in (("row", np.concatenate(self.rows)), ("col", self.cols)):
             files[f"{name}_ptr"][0] = 0
             np.cumsum(numbers, out=files[f"{name}_ptr"][1:])
-        files["shape"][:] = m, n
         return files
 
 
 def _nothing(shape: tuple[int, ...], dtype: Any) -> Entries:
     none = np.empty(0, np.int32), np.empty(0, dtype)
     return from_csr(np.zeros(shape[0] + 1, np.int64), *none, (shape[0], shape[1]))
-
-
-def _restartable(chunks: Any) -> Callable[[], Iterator[Any]]:
-    """A function that starts a pass over the chunks."""
-    if hasattr(chunks, "to_delayed"):
-        parts = np.ravel(np.asarray(chunks.to_delayed(), dtype=object))
-        return lambda: (part.compute() for part in parts)
-    if callable(chunks):
-        return lambda: iter(chunks())
-    if sparse.issparse(chunks) or hasattr(chunks, "shape"):
-        return lambda: iter([chunks])
-    if (
-        isinstance(chunks, (str, bytes))
-        or not isinstance(chunks, Iterable)
-        or iter(chunks) is chunks
-    ):
-        raise TypeError(
-            "The 'chunks' parameter must be an iterable that can be gone through "
-            f"twice, or a callable that makes one. Got {describe(chunks)}."
-        )
-    return lambda: iter(chunks)
-
-
-class Checkpoint:
-    """Callback that writes the factors to a file now and then.
-
-    The file is replaced as a whole: what stops the process leaves the last one.
-
-    Parameters
-    ----------
-    path : path
-        An npz file, without pickles.
-    every : int, default=10
-        Iterations between two files.
-
-    See Also
-    --------
-    load_checkpoint : The start for a fit that goes on.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from sparseopt.completion import Checkpoint, complete, load_checkpoint
-    >>> from sparseopt.datasets import make_low_rank
-    >>> X, *_ = make_low_rank(50, 40, 2, random_state=0)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "fit.npz"
-    ...     first = complete(X, 2, callback=Checkpoint(path, every=5))
-    ...     again = complete(X, 2, init=load_checkpoint(path))
-    >>> again.n_iter < first.n_iter
-    True
-    """
-
-    def __init__(self, path: str | os.PathLike[str], every: int = 10) -> None:
-        check_params(
-            type(self), {"every": [Interval(1, None, integer=True)]}, {"every": every}
-        )
-        self.path, self.every = _path(path, "path"), int(every)
-        if self.path.is_dir() or not self.path.absolute().parent.is_dir():
-            # better now than after the first iterations
-            raise FileNotFoundError(
-                "The 'path' parameter of sparseopt.completion.Checkpoint must be a "
-                f"file in a directory that exists. Got {str(self.path)!r}."
-            )
-
-    def __call__(self, state: State) -> bool:
-        if state.n_iter % self.every == 0:
-            U, s, V = state.factors
-            part = self.path.with_name(self.path.name + ".part")
-            with part.open("wb") as file:
-                np.savez(file, U=U, s=s, V=V, n_iter=state.n_iter)
-            part.replace(self.path)
-        return False
-
-
-def load_checkpoint(
-    path: str | os.PathLike[str],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read the pair for ``init`` with which a fit goes on from a `Checkpoint`.
-
-    Parameters
-    ----------
-    path : path
-        File that a `Checkpoint` wrote; nothing in it is unpickled.
-
-    Returns
-    -------
-    U : ndarray of shape (m, k)
-        Left factor, times the singular values.
-    V : ndarray of shape (n, k)
-        Right factor.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is damaged, or not one of a `Checkpoint`.
-
-    Examples
-    --------
-    See `Checkpoint`.
-    """
-    path = _path(path, "path")
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            U, s, V = (as_floats(file[name], name, ndim=d) for name, d in _FACTORS)
-        if not (len(s) == U.shape[1] == V.shape[1]):
-            raise ValueError(f"factors of shapes {U.shape}, {s.shape} and {V.shape}")
-        for name, F in (("U", U), ("s", s), ("V", V)):
-            check_finite(F, name)
-    except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"The file {str(path)!r} must be one that a Checkpoint wrote. "
-            f"It is damaged or another: {error}"
-        ) from error
-    return U * s.astype(U.dtype), V

@@ -28,11 +28,32 @@ def as_entries(
 
     Every stored number of a sparse matrix is an observation, explicit zeros too.
     """
+    entries = sort_entries(
+        X, weights=weights, dtype=dtype, shape=shape, duplicates=duplicates,
+        missing_values=missing_values, n_threads=n_threads,
+    )  # fmt: skip
+    if entries is not X and entries.rows.weight is not None:
+        check_some(entries.rows.weight)
+    return entries
+
+
+def sort_entries(
+    X: Any,
+    *,
+    weights: Any = None,
+    dtype: Any = None,
+    shape: tuple[int, int] | None = None,
+    duplicates: str = "raise",
+    missing_values: float = np.nan,
+    n_threads: int = 1,
+) -> Entries:
+    """As `as_entries`, for a part of the matrix too: all weights may be zero there."""
     if isinstance(X, Entries):
         if weights is not None or (dtype is not None and np.dtype(dtype) != X.dtype):
             raise ValueError(
                 "The 'weights' and 'dtype' parameters are not for entries that are "
-                f"sorted already. Got entries of {X.dtype}; sort them anew."
+                f"sorted already. Got entries of {X.dtype}; sort them anew, with "
+                "weights from entries_from_chunks on."
             )
         same = n_threads == X.n_threads
         return X if same else replace(X, n_threads=n_threads, _chunks={})
@@ -264,9 +285,13 @@ def _check_weights(weights: np.ndarray) -> np.ndarray:
             "The 'weights' array must not be negative. "
             f"Got {weights[lowest]} at position {lowest}."
         )
+    return weights
+
+
+def check_some(weights: np.ndarray) -> None:
+    """Without a positive weight there is no problem."""
     if not weights.any():
         raise ValueError("The 'weights' array must not be zero everywhere.")
-    return weights
 
 
 def as_pairs(rows: Any, cols: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -120,11 +120,15 @@ def test_damaged_checkpoints(tmp_path, X):
         ("row_val", lambda a: a * np.nan),
         ("col_val", lambda a: a.astype(np.float32)),
         ("shape", lambda a: a * 10),
+        ("row_weight", lambda a: -a),
+        ("row_weight", lambda a: a[:3]),
+        ("col_weight", lambda a: a * np.nan),
+        ("col_weight", lambda a: a.astype(np.float32)),
         ("row_val", lambda a: np.array([{}], dtype=object)),
     ],
 )
 def test_damaged_files_of_entries(tmp_path, X, name, make):
-    entries_from_chunks([X], tmp_path)
+    entries_from_chunks([(X, np.ones(X.nnz))], tmp_path)
     file = tmp_path / f"{name}.npy"
     array = np.load(file)
     file.unlink()  # it may be mapped
@@ -151,8 +155,9 @@ def test_chunks_of_other_kinds(tmp_path, X):
     for chunk in (None, "a"):
         with pytest.raises(TypeError, match="'chunk' array must hold real numbers"):
             entries_from_chunks([chunk], tmp_path)
-    with pytest.raises(ValueError, match="tuple must hold three arrays"):
-        entries_from_chunks([([0], [0])], tmp_path, shape=(1, 1))
+    for size in (1, 5):
+        with pytest.raises(ValueError, match="tuple must hold three arrays"):
+            entries_from_chunks([([0],) * size], tmp_path, shape=(1, 1))
 
 
 def test_strided_indices(X):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sparseopt.completion import complete
-from sparseopt.completion._chunks import (
+from sparseopt.completion import (
     Checkpoint,
+    complete,
     entries_from_chunks,
     load_checkpoint,
     open_entries,
