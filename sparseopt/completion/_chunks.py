@@ -47,8 +47,9 @@ def entries_from_chunks(
         the whole, each row in one chunk and chunks in ascending order of rows. With
         weights of the entries: pairs (block, weights) in the form that `complete` takes
         them, or (rows, cols, values, weights). It is gone through twice: a callable is
-        called for each pass, of a dask collection the delayed parts are computed one
-        after the other, of a dask bag each element is a chunk.
+        called for each pass. Of a dask collection the delayed parts are computed one
+        after the other, blocks of a dask array joined to whole rows; an element of a
+        dask bag, or of a list of dask.delayed objects, is a chunk.
     directory : path
         Where the files go, 20 bytes an entry in float32 and 28 in float64, 8 and 16
         more with weights; made if need be. Files of an earlier call are replaced.
