@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,8 @@ _LATE = 0.5
 SLOW = 0.6
 # float32 has done its work at this relative error.
 _SINGLE = 1e-6
+# Sweeps that rules look back on.
+_KEPT = 8
 
 
 @dataclass
@@ -122,9 +125,44 @@ class Driver:
         self.sweeps = Sweeps(entries, start, run.alpha, self.exact)
         self.ratios: list[float] = []
         self.objectives: list[float] = []
+        self._done, self._resumed = False, False
+
+    @classmethod
+    def resumed(cls, run: Run, saved: dict[str, Any]) -> Driver:
+        """In the middle of a step, from what `keep` gave; `step` is the rest of it."""
+        driver = cls(run, saved["factors"])
+        if driver.single and not saved["single"]:
+            driver.single = False
+            driver.sweeps = Sweeps(
+                run.entries, saved["factors"], run.alpha, driver.exact
+            )
+        driver.sweeps.rss = saved["rss"]
+        driver.ratios, driver.objectives = saved["ratios"], saved["objectives"]
+        driver._done, driver._resumed = saved["done"], True
+        return driver
+
+    def keep(self) -> dict[str, Any]:
+        """State in a callback."""
+        return {
+            "factors": self.sweeps.factors,
+            "rss": self.sweeps.rss,
+            "single": self.single,
+            "ratios": self.ratios[-_KEPT:],
+            "objectives": self.objectives[-_KEPT:],
+            "done": self._done,
+        }
 
     def step(self, lam: float) -> Status | None:
         """One sweep; a status when the run is over."""
+        if self._resumed:
+            self._resumed = False
+        else:
+            self._sweep(lam)
+        if self.single and math.sqrt(self.sweeps.rss) < _SINGLE * self.run.norm:
+            self.double()
+        return Status.CONVERGED if self._done else None
+
+    def _sweep(self, lam: float) -> None:
         run, sweeps = self.run, self.sweeps
         before, work = math.sqrt(min(sweeps.rss, run.norm**2)), sweeps.half.work
         final = (run.alpha == 0 or lam <= run.alpha) and sweeps.k == run.k
@@ -138,11 +176,8 @@ class Driver:
             raise Stop(Status.NUMERICAL_FAILURE)
         self.ratios.append(math.sqrt(sweeps.rss) / before if before > 0 else 0.0)
         self.objectives.append(sweeps.objective)
-        done = sweeps.rss <= target and not self.single
-        self._show(lam, done)
-        if self.single and math.sqrt(sweeps.rss) < _SINGLE * run.norm:
-            self.double()
-        return Status.CONVERGED if done else None
+        self._done = sweeps.rss <= target and not self.single
+        self._show(lam, self._done)
 
     def flat(self) -> bool:
         """Whether the objective has levelled off over three sweeps."""
@@ -203,12 +238,17 @@ def solve_als(run: Run) -> Status:
     The ridge falls from half the first singular value to ``run.alpha``; the run ends
     when the relative error is below ``run.tol`` or the objective is level.
     """
-    driver = Driver(run)
-    gamma = run.options.get("homotopy", "auto")
-    eager = gamma == "auto"
-    if eager:
-        gamma = 0.5 if oversampling(run) >= 4 else 0.9
-    path = homotopy(driver.sweeps, float(gamma), eager=eager)
+    saved = run.saved.pop("als", None)
+    if saved:
+        driver, path = Driver.resumed(run, saved["driver"]), Homotopy(**saved["path"])
+    else:
+        driver = Driver(run)
+        gamma = run.options.get("homotopy", "auto")
+        eager = gamma == "auto"
+        if eager:
+            gamma = 0.5 if oversampling(run) >= 4 else 0.9
+        path = homotopy(driver.sweeps, float(gamma), eager=eager)
+    run.keeps["als"] = lambda: {"driver": driver.keep(), "path": asdict(path)}
     while True:
         status = driver.step(path.lam)
         if status is not None:

@@ -26,6 +26,7 @@ from sparseopt.completion._input import as_entries, places_of_mask
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._rank import estimate_rank
 from sparseopt.completion._result import CompletionResult
+from sparseopt.completion._resume import going_on, marker
 from sparseopt.completion._run import FIELDS
 
 # Arguments that methods look up.
@@ -143,14 +144,16 @@ def complete(
         Whether factors must not be negative.
     init : {"spectral", "random"}, CompletionResult or pair (U, V), default="spectral"
         Where to start; a pair is taken for ``U V'``.  From a result or a pair there is
-        no homotopy unless asked for.
+        no homotopy unless asked for.  What `load_checkpoint` reads makes the fit that
+        wrote it go on, with its own random numbers, to the answer that it would have
+        had, to the last bit.
     tol : float, optional
         Bound on the relative error at the observed entries; 1e-8, float32: 1e-5.
     tol_obj : float, default=1e-5
         Relative decrease of the objective over three iterations below which noisy data
         are fitted.
     max_iter : int, default=500
-        Limit on iterations, each of two half-steps.
+        Limit on iterations, each of two half-steps; those before a checkpoint count.
     max_time : float, optional
         Limit in seconds.
     cg_steps : int or "auto", default="auto"
@@ -244,10 +247,13 @@ def complete(
 
 def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
     rng = as_generator(given["random_state"])
+    same = {name: given[name] for name in ("n_components", "alpha", *_OPTIONS)}
+    mark = marker("complete", same, entries)
+    saved = going_on(given["init"], mark)
     unit, plain = 1.0, entries
-    if "auto" in (given["n_components"], given["alpha"]):
+    if saved is None and "auto" in (given["n_components"], given["alpha"]):
         plain, unit = in_units(entries)  # their squares must be numbers
-    k = _rank(given["n_components"], plain, rng)
+    k = saved["k"] if saved else _rank(given["n_components"], plain, rng)
     tol = given["tol"] or _TOL[entries.dtype]
     # a parallel region must be worth its start
     n_threads = effective_n_threads(given["n_threads"], SECONDS * k * entries.n_entries)
@@ -265,7 +271,7 @@ def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
         fields=FIELDS,
     )
     with monitor, blas_limit(1):  # sums of several would have other bits
-        alpha = given["alpha"]
+        alpha = saved["alpha"] if saved else given["alpha"]
         if alpha == "auto":
             alpha = choose_alpha(plain, k, rng, options, given["max_time"]) * unit
         result = fit_entries(
@@ -278,6 +284,7 @@ def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
             rng=rng,
             monitor=monitor,
             options=options,
+            mark=mark,
         )
         monitor.finish(result.status, result.message)
     if result.outlier_mask is not None:

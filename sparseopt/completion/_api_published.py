@@ -24,9 +24,15 @@ from sparseopt.completion._api import SECONDS
 from sparseopt.completion._fit import fit_entries
 from sparseopt.completion._input import as_entries
 from sparseopt.completion._result import CompletionResult
+from sparseopt.completion._resume import going_on, marker
 from sparseopt.completion._run import FIELDS
 from sparseopt.completion._soft_impute import solve_soft_impute
 
+# Arguments that a fit that goes on from a checkpoint may have anew.
+_FREE = (
+    "X", "weights", "init", "tol", "max_iter", "max_time", "shape", "duplicates",
+    "dtype", "n_threads", "random_state", "callback", "verbose", "n_outer",
+)  # fmt: skip
 _COMMON = {
     **COMMON,
     "duplicates": [Options("raise", "sum", "last", "mean")],
@@ -76,7 +82,8 @@ def soft_impute(
     weights : array-like, optional
         Non-negative weights, in the form of X or aligned with its stored entries.
     init : {"spectral", "random"}, CompletionResult or pair (U, V), default="spectral"
-        Where to start, for instance the result of a larger `alpha`.
+        Where to start, for instance the result of a larger `alpha`.  What
+        `load_checkpoint` reads makes the fit that wrote it go on.
     tol : float, default=1e-6
         Bound on the violation of the optimality conditions relative to `alpha`: the
         spectral norm of the residuals may exceed it by so much.
@@ -277,6 +284,9 @@ def _run(given: dict[str, Any], name: str, method: Any) -> CompletionResult:
     # a parallel region must be worth its start
     n_threads = effective_n_threads(given["n_threads"], SECONDS * k * entries.n_entries)
     entries = replace(entries, n_threads=n_threads, _chunks={})
+    same = {x: given[x] for x in given if x not in _FREE}
+    mark = marker(name, same, entries)
+    going_on(given.get("init"), mark)
     tol = given["tol"] or (1e-8 if entries.dtype == np.float64 else 1e-5)
     monitor = Monitor(
         f"completion.{name}",
@@ -299,6 +309,7 @@ def _run(given: dict[str, Any], name: str, method: Any) -> CompletionResult:
             monitor=monitor,
             options=given,
             method=method,
+            mark=mark,
         )
         monitor.finish(result.status, result.message)
     residual = result.residual if math.isfinite(result.residual) else math.inf

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from sparseopt._core._status import Status
-from sparseopt.completion._als import SLOW, Driver, homotopy, noise_norm, oversampling
+from sparseopt.completion._als import (
+    SLOW,
+    Driver,
+    Homotopy,
+    homotopy,
+    noise_norm,
+    oversampling,
+)
 from sparseopt.completion._frames import orthonormalise
 from sparseopt.completion._gn import GaussNewton
 from sparseopt.completion._half_step import scaled
@@ -44,18 +53,169 @@ def solve_auto(run: Run) -> Status:
     with additional directions, where the minimum found is small and its residuals have
     structure. The best of these is the answer.
     """
-    start, best = run.factors, None
-    for n, (gamma, extra) in enumerate(_ladder(run)):
-        run.factors, run.n_restarts = start, n
-        status = _eager(run) if gamma == _EAGER else _patient(run, gamma, extra)
-        if status is not None:
-            return status
-        if best is None or run.objective < best[0]:
-            best = run.objective, run.residual, run.factors
-    if best is not None:
-        run.objective, run.residual, run.factors = best
-    run.note = "The residuals have structure: a larger rank may fit better."
-    return _settle(Driver(run))
+    return _Auto(run).solve()
+
+
+class _Auto:
+    """The ladder of starts, and where on it the run is."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.ladder = _ladder(run)
+        self.rung, self.phase = 0, ""
+        self.start: Factors | None = run.factors
+        self.best: tuple[float, float, Factors] | None = None
+        self.slow, self.tried, self.first = 0, False, 0.0
+        saved = run.saved.pop("auto", None)
+        if saved:
+            self._restore(saved)
+        run.keeps["auto"] = self.keep
+
+    def keep(self) -> dict[str, Any]:
+        """State in a callback."""
+        best = None if self.best is None else list(self.best)
+        kept: dict[str, Any] = {
+            "rung": self.rung,
+            "phase": self.phase,
+            # of the last start nothing is taken up again
+            "start": self.start if self.rung < len(self.ladder) - 1 else None,
+            "best": best if self.rung < len(self.ladder) else None,
+        }
+        if self.phase == "newton":
+            return {**kept, "newton": self.newton.keep()}
+        kept["driver"] = self.driver.keep()
+        if self.phase == "homotopy":
+            path = asdict(self.path)
+            return {**kept, "path": path, "slow": self.slow, "first": self.first}
+        return {**kept, "tried": self.tried}
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        run = self.run
+        self.rung, self.phase = saved["rung"], saved["phase"]
+        self.start = saved["start"]
+        if saved["best"] is not None:
+            objective, residual, factors = saved["best"]
+            self.best = objective, residual, factors
+        if self.phase == "newton":
+            self.tried = True
+            self.driver = Driver(run)
+            self.driver.double()
+            self.newton = GaussNewton.resumed(run, saved["newton"], self.driver.float32)
+            return
+        self.driver = Driver.resumed(run, saved["driver"])
+        if self.phase == "homotopy":
+            self.path = Homotopy(**saved["path"])
+            self.slow, self.first = saved["slow"], saved["first"]
+        else:
+            self.tried = saved["tried"]
+
+    def solve(self) -> Status:
+        run = self.run
+        for n in range(self.rung, len(self.ladder)):
+            gamma, extra = self.ladder[n]
+            self.rung = n
+            if not self.phase and self.start is not None:
+                run.factors, run.n_restarts = self.start, n
+            status = self._eager() if gamma == _EAGER else self._patient(gamma, extra)
+            if status is not None:
+                return status
+            self.phase = ""
+            if self.best is None or run.objective < self.best[0]:
+                self.best = run.objective, run.residual, run.factors
+        if not self.phase:
+            if self.best is not None:
+                run.objective, run.residual, run.factors = self.best
+            run.note = "The residuals have structure: a larger rank may fit better."
+            self.rung, self.phase = len(self.ladder), "settle"
+            self.driver = Driver(run)
+            self.driver.double()
+        return self._settle()
+
+    def _eager(self) -> Status | None:
+        """Sweeps whose ridge follows the residual; None when they stall."""
+        if not self.phase:
+            self.driver, self.slow = Driver(self.run), 0
+            self.path = homotopy(self.driver.sweeps, _EAGER, eager=True)
+            self.phase = "homotopy"
+        if self.phase != "homotopy":  # of a run that goes on
+            return self._end()
+        driver, path = self.driver, self.path
+        while not path.over():
+            status = driver.step(path.lam)
+            if status is not None:
+                return status
+            ratio = driver.ratios[-1]
+            # the first sweep starts from anywhere
+            s = driver.sweeps.factors.s
+            stalled = ratio > (SLOW if s[0] > _SPREAD * s[-1] else _STALL)
+            self.slow = self.slow + 1 if stalled and len(driver.ratios) > 1 else 0
+            if self.slow == 2:
+                if _structure(driver.sweeps, self.run.rng) > _STRUCTURE:
+                    return None
+                path.lam = path.final
+            path.advance(driver.sweeps, ratio)
+        return self._end()
+
+    def _patient(self, gamma: float, extra: int) -> Status | None:
+        """Sweeps with a slow ridge to the end of the path; None at a local minimum.
+
+        With additional directions on the first part of the path the iterate finds its
+        way around minima of the rank sought.
+        """
+        run = self.run
+        if not self.phase:
+            k = min(run.k + extra, *run.entries.shape)
+            wide = Factors(*spectral(run.entries, k, run.rng)) if k > run.k else None
+            self.driver = Driver(run, wide)
+            self.path = homotopy(self.driver.sweeps, gamma)
+            self.first, self.phase = self.path.lam, "homotopy"
+        if self.phase != "homotopy":
+            return self._end()
+        driver, path = self.driver, self.path
+        while not path.over():
+            status = driver.step(path.lam)
+            if status is not None:
+                return status
+            path.advance(driver.sweeps, 1.0)
+            if path.lam < _NARROW * self.first:
+                driver.narrow()
+        return self._end()
+
+    def _end(self) -> Status | None:
+        """What is left after the homotopy: sweeps, Gauss-Newton where they creep."""
+        run, driver = self.run, self.driver
+        if self.phase == "homotopy":
+            driver.narrow()
+            driver.forget()
+            self.tried, self.phase = False, "end"
+        while True:
+            if self.phase == "end":
+                status = driver.step(run.alpha)
+                if status is not None:
+                    return status
+                if driver.flat():
+                    return None if _local(driver) else Status.CONVERGED
+                creeps = np.median(driver.ratios[-_TAIL:]) > SLOW
+                if self.tried or not (creeps and len(driver.ratios) >= _TAIL):
+                    continue
+                self.tried = True
+                driver.double()
+                self.newton = GaussNewton(run, driver.float32)
+                self.phase = "newton"
+            if self.newton.finish(give_up=True):
+                return Status.CONVERGED
+            self.phase = "end"
+            driver.resume(self.newton.rss)
+            if _local(driver):
+                return None
+
+    def _settle(self) -> Status:
+        """Sweeps until the objective is level."""
+        while not self.driver.flat():
+            status = self.driver.step(self.run.alpha)
+            if status is not None:
+                return status
+        return Status.CONVERGED
 
 
 def _ladder(run: Run) -> tuple[tuple[float, int], ...]:
@@ -70,86 +230,6 @@ def _ladder(run: Run) -> tuple[tuple[float, int], ...]:
     size = max(run.entries.shape)
     scarce = run.entries.n_entries < _FEW_IN_ROW * size * math.log(size + 1)
     return ((_EAGER, 0), (_CAREFUL if scarce else _STEADY, 0), last)
-
-
-def _eager(run: Run) -> Status | None:
-    """Sweeps whose ridge follows the residual; None when they stall."""
-    driver = Driver(run)
-    path = homotopy(driver.sweeps, _EAGER, eager=True)
-    slow = 0
-    while not path.over():
-        status = driver.step(path.lam)
-        if status is not None:
-            return status
-        ratio = driver.ratios[-1]
-        # the first sweep starts from anywhere
-        s = driver.sweeps.factors.s
-        stalled = ratio > (SLOW if s[0] > _SPREAD * s[-1] else _STALL)
-        slow = slow + 1 if stalled and len(driver.ratios) > 1 else 0
-        if slow == 2:
-            if _structure(driver.sweeps, run.rng) > _STRUCTURE:
-                return None
-            path.lam = path.final
-        path.advance(driver.sweeps, ratio)
-    return _end(driver)
-
-
-def _patient(run: Run, gamma: float, extra: int) -> Status | None:
-    """Sweeps with a slow ridge to the end of the path; None at a local minimum.
-
-    With additional directions on the first part of the path the iterate finds its way
-    around minima of the rank sought.
-    """
-    k = min(run.k + extra, *run.entries.shape)
-    wide = Factors(*spectral(run.entries, k, run.rng)) if k > run.k else None
-    driver = Driver(run, wide)
-    path = homotopy(driver.sweeps, gamma)
-    first = path.lam
-    while not path.over():
-        status = driver.step(path.lam)
-        if status is not None:
-            return status
-        path.advance(driver.sweeps, 1.0)
-        if path.lam < _NARROW * first:
-            driver.narrow()
-    return _end(driver)
-
-
-def _end(driver: Driver) -> Status | None:
-    """What is left after the homotopy: sweeps, and Gauss-Newton where they creep."""
-    run = driver.run
-    driver.narrow()
-    driver.forget()
-    tried = False
-    while True:
-        status = driver.step(run.alpha)
-        if status is not None:
-            return status
-        if driver.flat():
-            return None if _local(driver) else Status.CONVERGED
-        if (
-            not tried
-            and np.median(driver.ratios[-_TAIL:]) > SLOW
-            and (len(driver.ratios) >= _TAIL)
-        ):
-            tried = True
-            driver.double()
-            newton = GaussNewton(run, driver.float32)
-            if newton.finish(give_up=True):
-                return Status.CONVERGED
-            driver.resume(newton.rss)
-            if _local(driver):
-                return None
-
-
-def _settle(driver: Driver) -> Status:
-    """Sweeps until the objective is level."""
-    driver.double()
-    while not driver.flat():
-        status = driver.step(driver.run.alpha)
-        if status is not None:
-            return status
-    return Status.CONVERGED
 
 
 def _local(driver: Driver) -> bool:

@@ -19,6 +19,7 @@ from sparseopt.completion._nonnegative import solve_nonnegative
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._ratings import solve_ratings
 from sparseopt.completion._result import CompletionResult
+from sparseopt.completion._resume import SavedFit, marker, restore, snapshot
 from sparseopt.completion._robust import solve_robust
 from sparseopt.completion._run import Factors, Run, Stop
 
@@ -45,15 +46,18 @@ def fit_entries(
     monitor: Monitor,
     options: dict[str, Any],
     method: Callable[[Run], Status] | None = None,
+    mark: Callable[[], dict[str, Any]] | None = None,
 ) -> CompletionResult:
     """Run a method, or that which the options ask for; return its last iterate.
 
-    Whatever ends a run, be it an interrupt, the iterate is a complete one.
+    Whatever ends a run, be it an interrupt, the iterate is a complete one. ``mark``
+    tells fits apart, for checkpoints.
     """
     scaled, unit = in_units(entries)
     if unit != 1.0:
         options = {**options, **_in_units(options, unit)}
     if options.get("homotopy") == "auto" and not isinstance(init, str):
+        # a checkpoint has its own, see `restore`
         options = {**options, "homotopy": False}
     method = method or _method(options)
     run = Run(
@@ -68,6 +72,10 @@ def fit_entries(
         options,
     )
     run.lazy["factors"] = lambda: _unpadded(run.factors, unit)
+    mark = mark or marker("", {}, entries)
+    run.lazy["checkpoint"] = lambda: snapshot(run, unit, mark())
+    if isinstance(init, SavedFit):
+        restore(run, init)
     status = _solve(run, method)
     return _result(run, status, unit)
 
@@ -94,6 +102,9 @@ def _solve(run: Run, method: Callable[[Run], Status]) -> Status:
         if method is solve_nonnegative:  # frames have signs, zeros or not
             run.factors = replace(f, U=np.abs(f.U), V=np.abs(f.V))
         return Status.CONVERGED
+    limit = run.monitor.max_iter
+    if limit is not None and run.n_iter >= limit:  # of a fit that goes on
+        return Status.MAX_ITER
     try:
         return method(run)
     except Stop as stop:
@@ -134,7 +145,8 @@ def _start(
     unit: float,
     ratings: bool,
 ) -> Factors:
-    if not entries.rows.val.any() or (ratings and isinstance(init, str)):
+    of_no_use = isinstance(init, SavedFit) or (ratings and isinstance(init, str))
+    if not entries.rows.val.any() or of_no_use:
         # ratings: means come first, and the spectrum is that of what they leave
         U, s, V = random_start(entries, k, rng)
         return Factors(U, np.zeros_like(s), V)

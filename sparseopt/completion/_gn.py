@@ -8,6 +8,7 @@ these converge in a few, quadratically when the entries determine the matrix.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,28 @@ class GaussNewton:
         self.damp = 0.0
         self.error = math.inf
         self._residuals, self.rss = self._measure(run.factors)
+        # of `finish`: poor steps so far, those past the bound, value before the step,
+        # what it left
+        self._poor, self._more, self._before, self._ratio = 0, 0, math.nan, 1.0
+        self._first, self._resumed = True, False
+
+    @classmethod
+    def resumed(
+        cls, run: Run, saved: dict[str, Any], single: Entries | None = None
+    ) -> GaussNewton:
+        """In the middle of a step of `finish`, which goes on, from what `keep` gave."""
+        work = run.work
+        newton = cls(run, single)
+        run.work = work
+        for name, value in saved.items():
+            setattr(newton, name, value)
+        newton._resumed = True
+        return newton
+
+    def keep(self) -> dict[str, Any]:
+        """State in a callback."""
+        names = ("damp", "error", "_poor", "_more", "_before", "_ratio", "_first")
+        return {name: getattr(self, name) for name in names}
 
     def _measure(self, f: Factors) -> tuple[np.ndarray, float]:
         self.run.work += 0.5
@@ -86,10 +109,10 @@ class GaussNewton:
             self.damp /= 10
         if not self.value(factors, rss) < before:
             return 1.0
-        ratio = math.sqrt(rss / self.rss) if self.rss > 0 else 0.0
+        self._ratio = math.sqrt(rss / self.rss) if self.rss > 0 else 0.0
         self._residuals, self.rss = residuals, rss
         self._show(factors, inner)
-        return ratio
+        return self._ratio
 
     def _solve(self, tangent: Tangent, give_up: bool) -> tuple[np.ndarray | None, int]:
         """Truncated preconditioned CG on the normal equations, from zero."""
@@ -151,19 +174,24 @@ class GaussNewton:
         A small residual at few entries may hide a larger error elsewhere. The increment
         is that error, so steps go on until it too is small.
         """
-        run, poor, more, first = self.run, 0, 0, True
-        while poor < _PATIENCE:
-            before = self.value(run.factors, self.rss)
-            ratio = self.step(give_up=give_up and first)
+        run = self.run
+        if not self._resumed:
+            self._poor, self._more, self._first = 0, 0, True
+        while self._poor < _PATIENCE:
+            if self._resumed:
+                ratio, self._resumed = self._ratio, False
+            else:
+                self._before = self.value(run.factors, self.rss)
+                ratio = self.step(give_up=give_up and self._first)
             if math.sqrt(self.rss) < run.tol * run.norm:
-                if self.error * ratio < 0.1 * run.tol or more == _MORE:
+                if self.error * ratio < 0.1 * run.tol or self._more == _MORE:
                     return True
-                more += 1
-            elif ratio == 1.0 and give_up and first:
+                self._more += 1
+            elif ratio == 1.0 and give_up and self._first:
                 return False
-            first = False
+            self._first = False
             now = self.value(run.factors, self.rss)
-            poor = poor + 1 if now > least * before else 0
+            self._poor = self._poor + 1 if now > least * self._before else 0
         return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -40,18 +41,29 @@ def solve_nonnegative(run: Run) -> Status:
     L, R = (scaled(np.abs(F), np.sqrt(f.s)) for F in (f.U, f.V))
     step, history = _Step(half, run), [math.inf] * 3
     pair, before, beta = (L, R), (L, R), 0.0
+    saved, work = run.saved.pop("nonnegative", None), run.work
+    if saved:
+        pair, before = ((f.U, f.V) for f in (saved["pair"], saved["before"]))
+        beta, history, objective = saved["beta"], saved["history"], run.objective
+    run.keeps["nonnegative"] = lambda: {
+        "pair": _whole(pair, run.k), "before": _whole(before, run.k), "beta": beta,
+        "history": history[-3:],
+    }  # fmt: skip
     while True:
-        start = _beyond(pair[0], before[0], beta), _beyond(pair[1], before[1], beta)
-        rss, objective = step(*start)
-        run.work = half.work / 2
-        if objective > history[-1] and beta > 0:
-            before, beta = pair, 0.0  # too far: once more, from the last iterate
-            continue
-        before, pair = pair, start
-        beta = min(_MOST, max(beta * _GROWTH, _FIRST))
-        if rss <= (run.tol * run.norm) ** 2:
-            rss = run.entries.residual(*pair)[1]  # what is reported has been seen
-        run.update(_factors(*pair, run.k), rss, objective, ridge=run.alpha)
+        if saved:  # the callback of a step was what came last
+            saved = None
+        else:
+            start = _beyond(pair[0], before[0], beta), _beyond(pair[1], before[1], beta)
+            rss, objective = step(*start)
+            run.work = work + half.work / 2
+            if objective > history[-1] and beta > 0:
+                before, beta = pair, 0.0  # too far: once more, from the last iterate
+                continue
+            before, pair = pair, start
+            beta = min(_MOST, max(beta * _GROWTH, _FIRST))
+            if rss <= (run.tol * run.norm) ** 2:
+                rss = run.entries.residual(*pair)[1]  # what is reported has been seen
+            run.update(_factors(*pair, run.k), rss, objective, ridge=run.alpha)
         if not math.isfinite(objective):
             return Status.NUMERICAL_FAILURE
         if run.residual <= run.tol:
@@ -59,6 +71,10 @@ def solve_nonnegative(run: Run) -> Status:
         if history[-3] - objective <= run.tol_obj * objective:
             return Status.CONVERGED
         history.append(objective)
+
+
+def _whole(pair: tuple[np.ndarray, np.ndarray], k: int) -> Any:
+    return Factors(pair[0], np.ones(k), pair[1])
 
 
 def _beyond(F: np.ndarray, before: np.ndarray, beta: float) -> np.ndarray:

@@ -41,23 +41,39 @@ def solve_ratings(run: Run) -> Status:
     """
     run.solver = "als-ratings"
     fraction = run.options.get("validation_fraction") or 0.0
-    entries, held_out = run.entries, None
+    entries, held_out, keep = run.entries, None, None
+    saved, work = run.saved.pop("ratings", None), run.work
     if fraction > 0:
-        keep = safe_split(entries, fraction, run.rng)
+        if saved:
+            keep = np.unpackbits(saved["keep"], count=entries.n_entries).astype(bool)
+        else:
+            keep = safe_split(entries, fraction, run.rng)
         held_out = subset(entries, ~keep)
         entries = subset(entries, keep)
     fit = Fit.start(run, entries)
     best = _Best(held_out, fit.intercept)
     objectives: deque[float] = deque(maxlen=_WINDOW + 1)
+    stop = False
+    if saved:
+        objectives.extend(saved["objectives"])
+        stop = best.restore(saved["best"])
+    run.keeps["ratings"] = lambda: {
+        "keep": None if keep is None else np.packbits(keep),
+        "objectives": list(objectives),
+        "best": best.keep(),
+    }
     try:
         while True:
-            rss = fit.sweep()
-            objectives.append(0.5 * (rss + sum(fit.penalty)))
-            run.work = fit.steps.work
-            factors = fit.factors()
-            stop = best.offer(fit, factors)
-            run.validation = best.history
-            run.update(factors, rss, objectives[-1], ridge=run.alpha)
+            if saved:  # the callback of a sweep was what came last
+                saved = None
+            else:
+                rss = fit.sweep()
+                objectives.append(0.5 * (rss + sum(fit.penalty)))
+                run.work = work + fit.steps.work
+                factors = fit.factors()
+                stop = best.offer(fit, factors)
+                run.validation = best.history
+                run.update(factors, rss, objectives[-1], ridge=run.alpha)
             if stop or run.residual <= run.tol or _levelled(objectives, run.tol_obj):
                 return Status.CONVERGED
     finally:
@@ -89,7 +105,20 @@ class _Best:
         self.history.append(rmse)
         if not rmse >= min(self.history[:-1], default=math.inf):
             self.factors, self._at = factors, len(self.history)
+        return self._over()
+
+    def _over(self) -> bool:
         return len(self.history) - self._at >= _PATIENCE
+
+    def keep(self) -> dict[str, Any]:
+        """State in a callback."""
+        return {"history": self.history, "at": self._at, "factors": self.factors}
+
+    def restore(self, saved: dict[str, Any]) -> bool:
+        """Take up what `keep` gave; true as `offer` was then."""
+        self.history, self._at = saved["history"], saved["at"]
+        self.factors = saved["factors"]
+        return self._entries is not None and self._over()
 
 
 def error(entries: Entries, L: np.ndarray, R: np.ndarray) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -55,18 +56,21 @@ def solve_robust(run: Run, inner: Solver = solve_auto) -> Status:
     run.solver = "huber"
     values = run.entries.rows.val
     fresh = run.options.get("homotopy", "auto") == "auto"
-    if fresh:  # not a start that the caller chose
+    saved = run.saved.pop("robust", None)
+    if saved and saved["phase"] == "debias":
+        return _debias(run, None, inner, saved)
+    if fresh and not saved:  # not a start that the caller chose
         limit = _CLIP * _MAD * _median(values)
         if limit > 0:
             clipped = run.entries.with_values(np.clip(values, -limit, limit))
             run.factors = Factors(*spectral(clipped, run.k, run.rng))
     loss = _Huber(run, fresh)
-    status = loss.fit()
+    status = loss.fit(saved)
     r = _residual(run, run.entries)
     if not run.options.get("debias", True):
         run.outliers = np.abs(r) > loss.delta
         return status
-    return _debias(run, r, inner)
+    return _debias(run, r, inner, None)
 
 
 class _Huber:
@@ -86,18 +90,29 @@ class _Huber:
         steps = run.options.get("cg_steps", "auto")
         self.steps = 2 if steps == "auto" else int(steps)
 
-    def fit(self) -> Status:
+    def fit(self, saved: dict[str, Any] | None) -> Status:
         """Until the objective is level; with delta "mad", until delta is."""
-        deltas, objectives, first = [], [], self.lam
+        run = self.run
+        deltas, objectives, first, work = [], [], self.lam, run.work
+        if saved:
+            self.delta, self.lam = saved["delta"], saved["lam"]
+            deltas, objectives = saved["deltas"], saved["objectives"]
+            first, objective = saved["first"], run.objective
+        run.keeps["robust"] = lambda: {
+            "phase": "huber", "delta": self.delta, "lam": self.lam, "first": first,
+            "deltas": deltas, "objectives": objectives,
+        }  # fmt: skip
         while True:
-            rss, objective = self._half_step(False)
-            self._half_step(True)
-            self.lam = self.lam * _GAMMA if self.lam > _END * first else 0.0
-            run = self.run
-            deltas.append(self.delta)
-            objectives.append(objective)
-            run.work = self.half.work / 2
-            run.update(self.factors, rss, objective, ridge=run.alpha)
+            if saved:  # the callback of a sweep was what came last
+                saved = None
+            else:
+                rss, objective = self._half_step(False)
+                self._half_step(True)
+                self.lam = self.lam * _GAMMA if self.lam > _END * first else 0.0
+                deltas.append(self.delta)
+                objectives.append(objective)
+                run.work = work + self.half.work / 2
+                run.update(self.factors, rss, objective, ridge=run.alpha)
             if not math.isfinite(objective):
                 return Status.NUMERICAL_FAILURE
             if len(objectives) <= 3:
@@ -154,7 +169,9 @@ def _refactor(
     return Factors(fixed, s, moved) if transposed else Factors(moved, s, fixed)
 
 
-def _debias(run: Run, r: np.ndarray, inner: Solver) -> Status:
+def _debias(
+    run: Run, r: np.ndarray | None, inner: Solver, saved: dict[str, Any] | None
+) -> Status:
     """Least squares without outliers, which are marked anew until they stay the same.
 
     At first only what is far off counts as one: a row that does not fit yet must not
@@ -163,19 +180,33 @@ def _debias(run: Run, r: np.ndarray, inner: Solver) -> Status:
     entries, status = run.entries, Status.CONVERGED
     options, run.options = run.options, {**run.options, "homotopy": 0.0}
     bound = _FAR * _MAD * _median(entries.rows.val)
+    at: dict[str, Any] = {
+        "phase": "debias", "far": True, "bound": bound, "sweeps": 0, "round": 0,
+    }  # fmt: skip
+    marked = np.zeros(entries.n_entries, bool)
+    if saved:
+        at, r = saved, None
+        marked = np.unpackbits(saved["marked"], count=entries.n_entries).astype(bool)
+    run.keeps["robust"] = lambda: {**at, "marked": np.packbits(marked)}
     try:
-        while bound > _gross(r):
-            _mark(run, entries, np.abs(r) > bound)
-            _sweeps(run, _BETWEEN)
-            r, bound = _residual(run, entries), 0.5 * bound
-        marked = np.abs(r) > _gross(r)
-        for _ in range(_PATIENCE):
+        while at["far"]:
+            if r is not None:  # else sweeps with this bound go on
+                if at["bound"] <= _gross(r):
+                    break
+                marked, at["sweeps"] = np.abs(r) > at["bound"], 0
+            _mark(run, entries, marked)
+            _sweeps(run, at)
+            r, at["bound"] = _residual(run, entries), 0.5 * at["bound"]
+        if r is not None:
+            at["far"], marked = False, np.abs(r) > _gross(r)
+        while at["round"] < _PATIENCE:
             _mark(run, entries, marked)
             status = inner(run)
             r, before = _residual(run, entries), marked
             marked = np.abs(r) > _gross(r)
             if np.array_equal(marked, before):
                 break
+            at["round"] += 1
     finally:
         run.entries, run.options = entries, options
     run.solver = "huber, debiased"
@@ -216,10 +247,10 @@ def _median(r: np.ndarray) -> float:
     return float(np.median(np.abs(r[::step]))) if len(r) else 0.0
 
 
-def _sweeps(run: Run, n: int) -> None:
-    """A few plain sweeps from the factors of the run."""
+def _sweeps(run: Run, at: dict[str, Any]) -> None:
+    """A few plain sweeps from the factors of the run, counted in ``at``."""
     half, f = HalfSteps(run.entries, run.k), run.factors
-    for _ in range(n):
+    while at["sweeps"] < _BETWEEN:
         for transposed in (False, True):
             fixed, moved = (f.U, f.V) if transposed else (f.V, f.U)
             unknown = scaled(moved, f.s)
@@ -227,4 +258,5 @@ def _sweeps(run: Run, n: int) -> None:
             half.cg(transposed, fixed, unknown, d, steps=2)
             f = _refactor(unknown, fixed, run.k, transposed)
         rss = run.entries.residual(scaled(f.U, f.s), f.V)[1]
+        at["sweeps"] += 1
         run.update(f, rss, 0.5 * rss + run.alpha * float(f.s.sum()), ridge=run.alpha)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,6 +104,10 @@ class Run:
     lazy: dict[str, Any] = field(default_factory=dict)  # for callbacks, made if asked
     validation: list[float] = field(default_factory=list)  # RMSE where held out
     measured: Factors | None = None  # those whose residual came from a pass over all
+    # state of methods by name: what they are asked for in a callback, and what one that
+    # goes on from a checkpoint takes up
+    keeps: dict[str, Callable[[], dict[str, Any]]] = field(default_factory=dict)
+    saved: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         side = self.entries.rows
@@ -146,6 +151,14 @@ class Run:
             weight = ~self.outliers if weight is None else weight * ~self.outliers
         total = sum_squares(side.val, weight)
         return math.sqrt(sum_squares(r, weight) / total) if total > 0 else 0.0
+
+
+def repadded(factors: Factors) -> Factors:
+    """The same with rows padded, in its own type."""
+    k, dtype = factors.k, factors.V.dtype
+    return replace(
+        factors, U=_repad(factors.U, k, dtype), V=_repad(factors.V, k, dtype)
+    )
 
 
 def _repad(F: np.ndarray, k: int, dtype: Any) -> np.ndarray:

@@ -88,6 +88,13 @@ class _State:
         self.entries: Entries = run.entries
         self.density = max(self.entries.n_entries, 1) / math.prod(self.entries.shape)
         f = run.factors
+        self.resumed = run.saved.pop("soft_impute", None) is not None
+        run.keeps["soft_impute"] = dict
+        if self.resumed:  # an iterate of this problem, nothing to shrink
+            r = f.k
+            self.U, self.s, self.V = _first(f.U, r), f.s, _first(f.V, r)
+            self.measure()
+            return
         s = np.maximum(f.s - self.alpha / self.density, 0.0)
         r = max(1, int(np.count_nonzero(s > _DEAD * max(s[0], 1e-300))))
         s = s[:r] if s[0] > 0 else f.s[:1] * 1e-3
@@ -97,7 +104,7 @@ class _State:
     def solve(self) -> Status:
         if self.is_zero():
             return Status.CONVERGED
-        self.sweeps()
+        self.sweeps(1 if self.resumed else _SWEEPS)
         while True:
             self.newton()
             status = self.certify()
