@@ -16,6 +16,7 @@ from sparseopt.completion._blocks import paired, restartable
 from sparseopt.completion._input import _ids, as_shape, check_some, sort_entries
 from sparseopt.completion._orders import from_csr
 from sparseopt.completion._problem import Entries, Side
+from sparseopt.completion._tables import plain_table
 
 _FILES = (
     "row_ptr", "row_idx", "row_val", "col_ptr", "col_idx", "col_val", "perm", "shape",
@@ -285,7 +286,7 @@ class _Counts:
                 empty = not block.count()
             else:
                 if np.shape(block) != (0, len(self.cols)):
-                    block = as_floats(block, "chunk", ndim=2)
+                    block = as_floats(plain_table(block, "chunk"), "chunk", ndim=2)
                 empty = bool(np.isnan(block).all())
             if empty:  # of a chunk, that is no mistake
                 return _nothing(block.shape, self.dtype or np.float64)

@@ -23,6 +23,7 @@ from sparseopt.completion._estimators_base import FactorModel
 from sparseopt.completion._input import as_entries
 from sparseopt.completion._partial import merge, update
 from sparseopt.completion._result import CompletionResult
+from sparseopt.completion._tables import plain_table
 
 _RANK = 10
 _CONSTRAINTS: dict[str, Any] = {
@@ -200,7 +201,7 @@ class MatrixFactorizer(FactorModel):
         """
         X = validate_data(
             self,
-            X,
+            plain_table(X, "X"),
             accept_sparse=("csr", "csc", "coo"),
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",

@@ -19,6 +19,7 @@ from sparseopt.completion._problem import Entries, padded
 from sparseopt.completion._recommend import top_columns
 from sparseopt.completion._result import CompletionResult
 from sparseopt.completion._run import Factors
+from sparseopt.completion._tables import integers, plain_table
 
 # Predicted pairs whose factor rows are held at once.
 _BLOCK = 1 << 16
@@ -209,10 +210,11 @@ class FactorModel(TransformerMixin, BaseEstimator):
         )
 
     def _known_rows(self, row: Any) -> np.ndarray:
-        rows = np.atleast_1d(np.asarray(row))
-        if rows.shape == (0,):
-            rows = rows.astype(np.int64)
-        if rows.dtype.kind not in "iu" or rows.ndim != 1:
+        try:
+            rows = np.atleast_1d(integers(row, "row"))
+        except TypeError:
+            rows = np.empty((0, 0))
+        if rows.ndim != 1:
             raise TypeError(
                 "The 'row' parameter must be an int, ints, or a sparse matrix of "
                 f"ratings. Got {row!r}."
@@ -231,7 +233,7 @@ class FactorModel(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(
             self,
-            X,
+            plain_table(X, "X"),
             reset=False,
             accept_sparse=("csr", "csc", "coo"),
             dtype=[np.float64, np.float32],

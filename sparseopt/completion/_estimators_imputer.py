@@ -28,6 +28,7 @@ from sparseopt.completion._kernels import aligned
 from sparseopt.completion._partial import fold_in_rows
 from sparseopt.completion._problem import Entries, padded
 from sparseopt.completion._run import Factors
+from sparseopt.completion._tables import plain_table
 
 _FLOATS = (np.float64, np.float32)
 _RANK = 10
@@ -294,7 +295,7 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
     def _validate(self, X: Any, reset: bool) -> np.ndarray:
         return validate_data(
             self,
-            X,
+            plain_table(X, "X"),
             reset=reset,
             dtype=list(_FLOATS),
             ensure_all_finite="allow-nan" if self._nan else True,

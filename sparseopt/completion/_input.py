@@ -12,6 +12,7 @@ from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt._core._params import describe
 from sparseopt.completion._orders import from_csr, from_triplets
 from sparseopt.completion._problem import Entries
+from sparseopt.completion._tables import integers, plain_column, plain_table
 
 
 def as_entries(
@@ -142,7 +143,7 @@ def _from_dense(
     if np.ma.isMaskedArray(X):
         X = np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
         missing_values = np.nan
-    array = as_floats(X, "X", ndim=2, dtype=dtype)
+    array = as_floats(plain_table(X, "X"), "X", ndim=2, dtype=dtype)
     _check_shape(array.shape)
     seen = observed(array, missing_values)
     counts = seen.sum(axis=1)
@@ -160,6 +161,7 @@ def _from_dense(
         )
     weight = None
     if weights is not None:
+        weights = plain_table(weights, "weights")
         weights = as_floats(weights, "weights", ndim=2, dtype=values.dtype)
         if weights.shape != array.shape:
             raise ValueError(
@@ -208,14 +210,7 @@ def as_shape(shape: Any) -> tuple[int, int]:
 
 
 def _ids(ids: Any, name: str) -> np.ndarray:
-    ids = np.asarray(ids)
-    if ids.shape == (0,):
-        return np.empty(0, np.int64)  # an empty list is one of floats to NumPy
-    if ids.dtype.kind not in "iu":
-        raise TypeError(
-            f"The {name!r} array must hold integers. Got dtype {ids.dtype}; "
-            "sparseopt.datasets.encode_ids makes codes of other labels."
-        )
+    ids = integers(ids, name)
     if ids.ndim != 1:
         raise ValueError(
             f"The {name!r} array must have 1 dimension. Got shape {ids.shape}."
@@ -232,6 +227,7 @@ def _values(values: Any, name: str, dtype: Any) -> np.ndarray:
         raise ValueError(
             f"The {name!r} array must have at least one observed entry. Got none."
         )
+    values = plain_column(values, name)
     values = as_floats(values, name, ndim=1, dtype=dtype, order="C")
     with np.errstate(over="ignore", invalid="ignore"):
         finite = np.isfinite(values.sum(dtype=np.float64))
@@ -248,6 +244,7 @@ def _values(values: Any, name: str, dtype: Any) -> np.ndarray:
 def _weights_like(weights: Any, values: np.ndarray, name: str) -> np.ndarray | None:
     if weights is None:
         return None
+    weights = plain_column(weights, "weights")
     weights = as_floats(weights, "weights", ndim=1, dtype=values.dtype, order="C")
     if len(weights) != len(values):
         raise ValueError(
@@ -303,6 +300,7 @@ def as_pairs(rows: Any, cols: Any) -> tuple[np.ndarray, np.ndarray]:
                 "The 'rows' array must have shape (n_pairs, 2) where 'cols' is not "
                 f"given. Got shape {pairs.shape}."
             )
+        pairs = integers(rows, "rows")
         rows, cols = pairs[:, 0], pairs[:, 1]
     found = []
     for name, ids in (("rows", rows), ("cols", cols)):
@@ -335,7 +333,7 @@ def places_of_mask(X: Any, mask: np.ndarray, entries: Entries) -> np.ndarray:
         out[rows, side.idx] = mask
         return out
     if isinstance(X, tuple):
-        i, j = (np.asarray(ids, dtype=np.int64) for ids in X[:2])
+        i, j = (_ids(X[n], ("rows", "cols")[n]).astype(np.int64) for n in (0, 1))
     else:
         if X.format not in ("csr", "csc", "coo"):
             X = X.tocoo()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._result import Result
+from sparseopt.completion._tables import integers
 
 # Predicted pairs whose factor rows are held at once.
 _BLOCK = 1 << 16
@@ -145,11 +146,7 @@ def _none() -> np.ndarray:
 
 
 def _indices(values: Any, n: int, name: str) -> np.ndarray:
-    values = np.atleast_1d(np.asarray(values))
-    if values.dtype.kind not in "iu" and values.size:
-        raise TypeError(
-            f"The {name!r} array must hold integers. Got dtype {values.dtype}."
-        )
+    values = np.atleast_1d(integers(values, name))
     if values.ndim != 1:
         raise ValueError(
             f"The {name!r} array must have 1 dimension. Got shape {values.shape}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,8 +56,8 @@ def encode_ids(labels: Any, known: Any = None) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     labels : array_like of shape (n,)
-        Identifiers: strings, ints, anything that can be sorted. Missing ones are an
-        error.
+        Identifiers: strings, ints, anything that can be sorted. Those of several types
+        stay apart as in a dict: 1 and "1" are two. Missing ones are an error.
     known : array_like of shape (n_known,), optional
         Identifiers that have the codes 0 to ``n_known - 1`` already, all different; new
         ones get the codes after them.
@@ -66,12 +67,15 @@ def encode_ids(labels: Any, known: Any = None) -> tuple[np.ndarray, np.ndarray]:
     codes : ndarray of shape (n,)
         ``ids[codes]`` are the labels; int32.
     ids : ndarray of shape (n_ids,)
-        Label of each code: ``known``, then the others in ascending order.
+        Label of each code: ``known``, then the others in ascending order, numbers
+        before strings. Of objects, where NumPy has no type that keeps them as they are.
 
     Raises
     ------
     ValueError
         If labels are not one-dimensional, are missing, or if known ones repeat.
+    TypeError
+        If labels cannot be hashed, or not be sorted.
 
     Examples
     --------
@@ -84,28 +88,101 @@ def encode_ids(labels: Any, known: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """
     labels = _labels(labels, "labels")
     if known is None:
-        ids, codes = np.unique(labels, return_inverse=True)
-        return codes.astype(np.int32), ids
-    known = _labels(known, "known")
+        known = labels[:0]
+    else:
+        known = _labels(known, "known")
+        labels, known = _alike(labels, known)
+    if labels.dtype == object:
+        return _encode_objects(labels, known)
     order = np.argsort(known, kind="stable")
     ranked = known[order]
     same = np.flatnonzero(ranked[1:] == ranked[:-1])
     if len(same):
-        raise ValueError(
-            "The 'known' array must hold each identifier once. "
-            f"Got {ranked[same[0]]!r} more than once."
-        )
+        _refuse_twice(ranked[same[0]])
     unique, codes = np.unique(labels, return_inverse=True)
-    at = np.minimum(np.searchsorted(ranked, unique), max(0, len(ranked) - 1))
-    old = ranked[at] == unique if len(ranked) else np.zeros(len(unique), bool)
+    if not len(known):
+        return codes.astype(np.int32), unique
+    at = np.minimum(np.searchsorted(ranked, unique), len(ranked) - 1)
+    old = ranked[at] == unique
     of_unique = np.empty(len(unique), np.int32)
     of_unique[old] = order[at[old]]
     of_unique[~old] = len(known) + np.arange((~old).sum())
     return of_unique[codes], np.concatenate([known, unique[~old]])
 
 
+def _encode_objects(
+    labels: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of labels that are equal only as Python has it: 1 and "1" are not."""
+    try:
+        table = {label: code for code, label in enumerate(known)}
+        found = dict.fromkeys(labels)
+    except TypeError as error:
+        raise TypeError(
+            "The 'labels' array must hold identifiers that are hashable. "
+            f"Got others: {error}."
+        ) from None
+    if len(table) < len(known):
+        _refuse_twice(next(x for i, x in enumerate(known) if table[x] != i))
+    new = [label for label in found if label not in table]
+    try:
+        new.sort()
+    except TypeError:  # of several types, which are sorted one after the other
+        try:
+            new.sort(key=lambda label: (_type_name(label), label))
+        except TypeError as error:
+            raise TypeError(
+                "The 'labels' array must hold identifiers that can be sorted. "
+                f"Got others: {error}."
+            ) from None
+    table.update((label, len(known) + i) for i, label in enumerate(new))
+    codes = np.fromiter((table[x] for x in labels), np.int32, len(labels))
+    ids = np.empty(len(table), object)
+    ids[:] = [*known, *new]
+    return codes, ids
+
+
+def _type_name(label: Any) -> str:
+    """What labels of one order have in common."""
+    return "" if isinstance(label, numbers.Real) else type(label).__name__
+
+
+def _refuse_twice(label: Any) -> None:
+    raise ValueError(
+        "The 'known' array must hold each identifier once. "
+        f"Got {label!r} more than once."
+    )
+
+
+def _alike(labels: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as objects, unless NumPy compares their types without a change of value."""
+    kinds = {labels.dtype.kind, known.dtype.kind}
+    if not len(known):
+        return labels, labels[:0]
+    if not len(labels):
+        return known[:0], known
+    # of integers with and without sign, and with floats, NumPy makes floats
+    exact = labels.dtype == known.dtype or kinds <= {"i"} or kinds <= {"u"}
+    if exact or (len(kinds) == 1 and kinds <= {"U", "S", "f", "M"}):
+        return labels, known
+    return _objects(labels), _objects(known)
+
+
+def _objects(items: Any) -> np.ndarray:
+    array = np.empty(len(items), object)
+    # dates as objects would be integers
+    plain = isinstance(items, np.ndarray) and items.dtype.kind not in "mM"
+    array[:] = items.tolist() if plain else list(items)
+    return array
+
+
 def _labels(labels: Any, name: str) -> np.ndarray:
-    array = np.asarray(labels)
+    try:
+        array = np.asarray(labels)
+    except ValueError:  # tuples of several lengths
+        array = _objects(labels)
+    if not isinstance(labels, np.ndarray) and not _is_true_to(array, labels):
+        array = _objects(labels)
     if array.ndim != 1:
         raise ValueError(
             f"The {name!r} array must have 1 dimension. Got shape {array.shape}."
@@ -124,6 +201,22 @@ def _labels(labels: Any, name: str) -> np.ndarray:
             f"position {int(np.flatnonzero(missing)[0])}."
         )
     return array
+
+
+def _is_true_to(array: np.ndarray, given: Any) -> bool:
+    """Whether NumPy kept the items of a list: it makes strings of numbers, and floats.
+
+    [1, "1"] becomes two strings that are the same, [2**53 + 1, 0.5] loses a digit, and
+    strings lose zero bytes at their end.
+    """
+    kind = array.dtype.kind
+    if array.ndim != 1 or hasattr(given, "dtype") or kind not in "USf":
+        return True
+    if kind == "f":
+        return all(isinstance(x, float) or abs(x) <= 2**53 for x in given)
+    if kind == "U":
+        return all(isinstance(x, str) and not x.endswith("\0") for x in given)
+    return all(isinstance(x, bytes) and not x.endswith(b"\0") for x in given)
 
 
 def load_movielens_small() -> Ratings:
