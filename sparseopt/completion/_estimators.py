@@ -24,12 +24,17 @@ from sparseopt.completion._input import as_entries
 from sparseopt.completion._partial import merge, update
 from sparseopt.completion._result import CompletionResult
 from sparseopt.completion._tables import plain_table
+from sparseopt.completion._whole import whole_or_not
 
 _RANK = 10
 _CONSTRAINTS: dict[str, Any] = {
     **COMMON,
     "n_components": [Interval(1, None, integer=True), Options("auto"), None],
     "alpha": [Interval(0, None)],
+    "reg": [Options("frobenius", "count"), Interval(0, 1)],
+    "biases": [Options("row", "col", "both"), None],
+    "loss": [Options("squared", "huber")],
+    "nonnegative": [Boolean],
     "bias_reg": [Interval(0, None), Type(tuple, list), None],
     "cold_start": [Options("bias", "raise")],
     "warm_start": [Boolean],
@@ -75,8 +80,8 @@ class MatrixFactorizer(FactorModel):
     validation_fraction : float, default=0.0
         Share of the ratings held out; the iterate that is best on them is kept.
     warm_start : bool, default=False
-        Whether `fit` starts at the factors of the last one, if that was of a matrix of
-        the same shape.
+        Whether `fit` starts at the model of the last `fit` or `partial_fit`, if that
+        was of a matrix of the same shape.
     dtype : {"float32", "float64"}, optional
         Type to convert ratings to.
     n_threads : int, optional
@@ -138,6 +143,7 @@ class MatrixFactorizer(FactorModel):
     """
 
     result_: CompletionResult
+    _moved: bool = False
 
     def __init__(
         self,
@@ -182,6 +188,7 @@ class MatrixFactorizer(FactorModel):
         self.callback = callback
         self.verbose = verbose
 
+    @whole_or_not
     def fit(self, X: Any, y: Any = None, *, weights: Any = None) -> Self:
         """Fit factors to a matrix of ratings.
 
@@ -208,6 +215,7 @@ class MatrixFactorizer(FactorModel):
         )
         return self._fit(X, None, weights, "raise")
 
+    @whole_or_not
     def fit_ratings(
         self,
         rows: Any,
@@ -242,12 +250,16 @@ class MatrixFactorizer(FactorModel):
         self.n_features_in_ = len(self.col_factors_)
         return self
 
+    @whole_or_not
     def partial_fit(
         self, X: Any, y: Any = None, *, n_sweeps: int = 1, forget: float = 1.0
     ) -> Self:
         """Take in new ratings, rows and columns without a fit from scratch.
 
         Rows and columns with new ratings are solved for first, then all in sweeps.
+        ``result_``, ``n_iter_`` and ``residual_`` stay those of the last `fit`, for
+        which this is the start where `warm_start` is set. A call that fails or is
+        interrupted leaves the estimator as it was.
 
         Parameters
         ----------
@@ -275,7 +287,13 @@ class MatrixFactorizer(FactorModel):
             {"n_sweeps": n_sweeps, "forget": forget},
         )
         if not hasattr(self, "result_"):
-            return self._fit(X, None, None, "raise")
+            self._fit(X, None, None, "raise")
+            self.n_features_in_ = len(self.col_factors_)
+            return self
+        options = self._ridge_options()
+        names = ("biases", "reg", "bias_reg", "nonnegative")
+        check_params(type(self), {name: _CONSTRAINTS[name] for name in names}, options)
+        check_bias_reg(type(self).__name__, options["bias_reg"])
         if self.loss != "squared" or self.nonnegative:
             raise ValueError(
                 "partial_fit of sparseopt.completion.MatrixFactorizer is for "
@@ -284,10 +302,10 @@ class MatrixFactorizer(FactorModel):
             )
         new = as_entries(X, dtype=self.row_factors_.dtype)
         rows = np.repeat(np.arange(new.shape[0]), np.diff(new.rows.ptr))
-        factors, options = self._factors(), self._ridge_options()
-        self._entries = merge(self._entries, new, forget=forget)
+        factors = self._factors()
+        entries = merge(self._entries, new, forget=forget)
         factors = update(
-            self._entries,
+            entries,
             factors,
             (rows, new.rows.idx),
             self.result_.alpha,
@@ -296,9 +314,14 @@ class MatrixFactorizer(FactorModel):
             rng=as_generator(self.random_state),
         )
         k = factors.k
+        self._entries, self._moved = entries, True
         self._set(
             factors.U[:, :k], factors.V[:, :k], factors.row_bias, factors.col_bias
         )
+        if self.n_features_in_ != len(self.col_factors_):
+            self.__dict__.pop(
+                "feature_names_in_", None
+            )  # of the new ones there are none
         self.n_features_in_ = len(self.col_factors_)
         return self
 
@@ -348,8 +371,14 @@ class MatrixFactorizer(FactorModel):
         return self
 
     def _last(self, k: Any) -> Any:
-        """Start at the last fit, as far as it is one of this matrix and rank."""
+        """Start at the last model, as far as it is one of this matrix and rank."""
         r = self.result_
+        if self._moved:
+            r = replace(
+                r, U=self.row_factors_, s=np.ones(self.row_factors_.shape[1]),
+                V=self.col_factors_, row_bias=self.row_bias_, col_bias=self.col_bias_,
+                intercept=self.intercept_,
+            )  # fmt: skip
         if (len(r.U), len(r.V)) != self._entries.shape:
             return "spectral"
         k = len(r.s) if k == "auto" else k
@@ -357,6 +386,7 @@ class MatrixFactorizer(FactorModel):
         return replace(r, U=r.U[:, order], s=r.s[order], V=r.V[:, order])
 
     def _unpack(self, r: CompletionResult) -> None:
+        self._moved = False  # by partial_fit
         root = np.sqrt(r.s).astype(r.U.dtype)
         self._set(r.U * root, r.V * root, r.row_bias, r.col_bias)
         self.intercept_ = r.intercept

@@ -29,6 +29,7 @@ from sparseopt.completion._partial import fold_in_rows
 from sparseopt.completion._problem import Entries, padded
 from sparseopt.completion._run import Factors
 from sparseopt.completion._tables import plain_table
+from sparseopt.completion._whole import whole_or_not
 
 _FLOATS = (np.float64, np.float32)
 _RANK = 10
@@ -170,6 +171,7 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @whole_or_not
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fit the low-rank model.
 
