@@ -276,6 +276,16 @@ class _Counts:
 
     def read(self, block: Any, row: int) -> Entries:
         """Entries of a chunk, its first row being number ``row`` of the whole."""
+        try:
+            return self._read(block, row)
+        except (ValueError, TypeError) as error:
+            error.add_note(
+                f"In the chunk that starts at row {row} of the whole; rows and "
+                "positions are those in the chunk."
+            )
+            raise
+
+    def _read(self, block: Any, row: int) -> Entries:
         weights = None
         if isinstance(block, tuple) and len(block) == 2:
             block, weights = block

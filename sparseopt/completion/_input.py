@@ -82,12 +82,7 @@ def _from_tuple(
         _ids(ids, name) for ids, name in zip(X, ("rows", "cols"), strict=False)
     )
     values = _values(X[2], "values", dtype)
-    for name, ids in (("rows", rows), ("cols", cols)):
-        if len(ids) != len(values):
-            raise ValueError(
-                f"The {name!r} array must have the length of 'values', {len(values)}. "
-                f"Got {len(ids)}."
-            )
+    _check_lengths(rows, cols, values, "values")
     for name, ids in (("rows", rows), ("cols", cols)):
         if ids.min(initial=0) < 0:
             raise ValueError(
@@ -105,6 +100,17 @@ def _from_tuple(
     )  # fmt: skip
 
 
+def _check_lengths(
+    rows: np.ndarray, cols: np.ndarray, values: np.ndarray, of: str
+) -> None:
+    for name, ids in (("rows", rows), ("cols", cols)):
+        if len(ids) != len(values):
+            raise ValueError(
+                f"The {name!r} array must have the length of {of!r}, {len(values)}. "
+                f"Got {len(ids)}."
+            )
+
+
 def _from_sparse(
     X: Any, weights: Any, dtype: Any, duplicates: str, n_threads: int
 ) -> Entries:
@@ -120,12 +126,14 @@ def _from_sparse(
     weight = _sparse_weights(weights, X, values)
     if X.format == "coo":
         rows, cols = X.coords if hasattr(X, "coords") else (X.row, X.col)
+        rows, cols = _ids(rows, "rows"), _ids(cols, "cols")
+        _check_lengths(rows, cols, values, "X.data")
         return from_triplets(
-            _ids(rows, "rows"), _ids(cols, "cols"), values, shape, weight=weight,
+            rows, cols, values, shape, weight=weight,
             duplicates=duplicates, n_threads=n_threads,
         )  # fmt: skip
     # indices may be strided, as np.nonzero gives them
-    indptr, indices = map(np.ascontiguousarray, (X.indptr, X.indices))
+    indptr, indices = _ids(X.indptr, "X.indptr"), _ids(X.indices, "X.indices")
     if X.format == "csr":
         return from_csr(
             indptr, indices, values, shape, weight=weight, duplicates=duplicates,
@@ -133,7 +141,7 @@ def _from_sparse(
         )  # fmt: skip
     return from_csr(
         indptr, indices, values, shape[::-1], weight=weight, duplicates=duplicates,
-        n_threads=n_threads,
+        n_threads=n_threads, flipped=True,
     ).transpose()  # fmt: skip
 
 
@@ -258,18 +266,25 @@ def _sparse_weights(weights: Any, X: Any, values: np.ndarray) -> np.ndarray | No
     """Weights of stored entries: one-dimensional, or sparse with X's own structure."""
     if not sparse.issparse(weights):
         return _weights_like(weights, values, "X.data")
-    same = weights.shape == X.shape and weights.nnz == X.nnz
-    if same:
+    got = ""
+    if weights.shape != X.shape or weights.nnz != X.nnz:
+        got = (
+            f"shape {weights.shape} with {weights.nnz} entries for {X.shape} with "
+            f"{X.nnz}"
+        )
+    else:
         weights = weights.asformat(X.format)
         names = ("indptr", "indices") if X.format != "coo" else ("row", "col")
-        same = all(
-            np.array_equal(getattr(weights, name), getattr(X, name)) for name in names
-        )
-    if not same:
+        for name in names:
+            a, b = getattr(weights, name), getattr(X, name)
+            if not got and not np.array_equal(a, b):
+                got = f"others: {name!r} differs"
+                if len(a) == len(b):
+                    got += f" first at position {np.flatnonzero(a != b)[0]}"
+    if got:
         raise ValueError(
             "The 'weights' matrix must store the same entries as 'X', in the same "
-            f"order. Got shape {weights.shape} with {weights.nnz} entries for "
-            f"{X.shape} with {X.nnz}."
+            f"order. Got {got}."
         )
     return _weights_like(weights.data, values, "X.data")
 

@@ -96,6 +96,7 @@ def from_csr(
     weight: np.ndarray | None = None,
     duplicates: str = "raise",
     n_threads: int = 1,
+    flipped: bool = False,
 ) -> Entries:
     """Entries from compressed rows; arrays that are sorted already are not copied.
 
@@ -106,6 +107,8 @@ def from_csr(
     val : ndarray of shape (n_entries,), float32 or float64
     shape, weight, duplicates, n_threads
         As in `from_triplets`.
+    flipped : bool
+        Whether they are the columns of what the caller has: for messages.
 
     Raises
     ------
@@ -116,12 +119,13 @@ def from_csr(
     ptr = np.ascontiguousarray(ptr, np.int64)
     size = _check_starts(ptr, shape[0], min(len(idx), len(val)))
     idx, val = idx[:size], val[:size]
-    tptr = _starts(idx, shape[1], "cols")  # also checks the ids, before the cast
+    # also checks the ids, before the cast
+    tptr = _starts(idx, shape[1], "rows" if flipped else "cols")
     narrow = np.ascontiguousarray(idx, np.int32)
     if _layout.is_sorted(ptr, narrow):
         weight = None if weight is None else weight[:size]
         return _without_duplicates(
-            shape, ptr, narrow, val, weight, duplicates, n_threads, (None, idx)
+            shape, ptr, narrow, val, weight, duplicates, n_threads, (None, idx), flipped
         )
     tidx, tval = np.empty(size, np.int32), np.empty_like(val)
     source = np.empty(size if weight is not None else 0, _place_type(size))
@@ -134,7 +138,7 @@ def from_csr(
     if weight is not None:
         weight = weight[source[place]]
     return _without_duplicates(
-        shape, ptr, idx_, val_, weight, duplicates, n_threads, (None, idx)
+        shape, ptr, idx_, val_, weight, duplicates, n_threads, (None, idx), flipped
     )
 
 
@@ -147,12 +151,13 @@ def _without_duplicates(
     duplicates: str,
     n_threads: int,
     given: tuple[np.ndarray | None, np.ndarray],
+    flipped: bool = False,
 ) -> Entries:
     found, first = _layout.count_duplicates(ptr, idx)
     if not found:
         return both_orders(shape, ptr, idx, val, weight, n_threads)
     if duplicates == "raise":
-        _raise_duplicate(ptr, idx, found, first, given)
+        _raise_duplicate(ptr, idx, found, first, given, flipped)
     size = len(idx) - found
     starts, merged = np.empty(size, np.int64), np.empty_like(ptr)
     _layout.runs(ptr, idx, starts, merged)
@@ -190,6 +195,7 @@ def _raise_duplicate(
     found: int,
     first: int,
     given: tuple[np.ndarray | None, np.ndarray],
+    flipped: bool,
 ) -> None:
     row, col = int(np.searchsorted(ptr, first, side="right")) - 1, int(idx[first])
     rows, cols = given
@@ -197,6 +203,8 @@ def _raise_duplicate(
         places = ptr[row] + np.flatnonzero(cols[ptr[row] : ptr[row + 1]] == col)
     else:
         places = np.flatnonzero((rows == row) & (cols == col))
+    if flipped:
+        row, col = col, row
     raise ValueError(
         f"The entries must be in different places. Got {found} more in places that "
         f"have one, the first in row {row}, column {col}: positions {places[0]} and "
@@ -219,7 +227,7 @@ def _check_starts(ptr: np.ndarray, m: int, size: int) -> int:
     """Number of entries that well-formed row starts tell."""
     good = len(ptr) == m + 1 and ptr[0] == 0 and ptr[-1] <= size
     if not good or (np.diff(ptr) < 0).any():
-        got = f"{len(ptr)}"
+        got = f"{len(ptr)} of them"
         falls = np.flatnonzero(np.diff(ptr) < 0)
         if len(ptr) == m + 1:
             at = falls[0] + 1 if len(falls) else (0 if ptr[0] else m)

@@ -160,6 +160,63 @@ def test_chunks_of_other_kinds(tmp_path, X):
             entries_from_chunks([([0],) * size], tmp_path, shape=(1, 1))
 
 
+def compressed(kind, data, indices, indptr, shape):
+    A = getattr(sparse, f"{kind}_array")(shape)
+    A.data, A.indices, A.indptr = map(np.asarray, (data, indices, indptr))
+    return A
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+def test_messages_speak_of_the_callers_rows_and_columns(kind):
+    name, shape = ("cols", (3, 5)) if kind == "csr" else ("rows", (5, 3))
+    data, ptr = np.arange(1.0, 5.0), [0, 2, 3, 4]
+
+    def refused(error, match, indices, ptr=ptr, **more):
+        with pytest.raises(error, match=match):
+            complete(compressed(kind, data, indices, ptr, shape), 1, **more)
+
+    bad = f"The {name!r} ids must be at least 0 and below 5"
+    refused(ValueError, f"{bad}. Got 7 at position 3", [0, 1, 2, 7])
+    refused(ValueError, f"{bad}. Got -2 at position 2", [0, 1, -2, 1])
+    place = "row 0, column 4" if kind == "csr" else "row 4, column 0"
+    refused(ValueError, f"{place}: positions 0 and 1", [4, 4, 2, 1])
+    refused(ValueError, "'indptr' .* Got 3 of them", [0, 1, 2, 3], [0, 2, 4])
+    refused(TypeError, "'X.indices' array must hold integers", [0.5, 1, 2, 3])
+    refused(TypeError, "'X.indptr' array must hold int", [0, 1, 2, 3], [0, 2, 3, 4.0])
+    weights = compressed(kind, data, [0, 1, 2, 4], ptr, shape)
+    match = "'weights' matrix .* 'indices' differs first at position 3"
+    refused(ValueError, match, [0, 1, 2, 3], weights=weights)
+    weights = compressed(kind, data, [0, 1, 2, 3], ptr, shape)[:2]
+    refused(ValueError, "'weights' matrix .* Got shape", [0, 1, 2, 3], weights=weights)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+def test_duplicates_of_unsorted_entries(kind):
+    shape = (3, 5) if kind == "csr" else (5, 3)
+    A = compressed(kind, np.ones(5), [4, 0, 4, 2, 1], [0, 3, 4, 5], shape)
+    place = "row 0, column 4" if kind == "csr" else "row 4, column 0"
+    with pytest.raises(ValueError, match=f"{place}: positions 0 and 2"):
+        complete(A, 1)
+
+
+def test_coordinates_of_other_lengths():
+    A = sparse.coo_array((np.ones(4), ([0, 1, 2, 2], [0, 1, 2, 3])), shape=(3, 5))
+    for coords, name in (
+        ((np.arange(3), np.arange(4)), "rows"),
+        ((np.array([0, 1, 2, 2]), np.arange(2)), "cols"),  # was read past its end
+    ):
+        A.coords = coords
+        with pytest.raises(ValueError, match=f"{name!r} array must have the length"):
+            complete(A, 1)
+
+
+def test_mistakes_in_a_chunk_tell_which(tmp_path):
+    chunks = [([0, 1], [0, 1], [1.0, 2.0]), ([2, 2], [1, 1], [1.0, 2.0])]
+    with pytest.raises(ValueError, match="different places") as caught:
+        entries_from_chunks(chunks, tmp_path, shape=(3, 2))
+    assert "starts at row 2 of the whole" in caught.value.__notes__[0]
+
+
 def test_strided_indices(X):
     both = np.stack([X.indices, X.indices], axis=1)
     strided = X.copy()
