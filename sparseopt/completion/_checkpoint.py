@@ -56,7 +56,7 @@ class Checkpoint:
     with the same versions; by `soft_impute`, a convex problem, the same answer to its
     tolerance. ``n_iter`` and ``work`` count on; ``history`` and ``elapsed`` are of the
     part since. `alternating_minimization` has no start to give, so its checkpoints are
-    for their factors.
+    for their factors. Sweeps of ``partial_fit`` write none.
 
     Examples
     --------
@@ -86,7 +86,8 @@ class Checkpoint:
             )
 
     def __call__(self, state: State) -> bool:
-        if state.n_iter % self.every == 0:
+        # sweeps of partial_fit are no fit that could go on
+        if state.n_iter % self.every == 0 and "checkpoint" in dir(state):
             _write(self.path, state)
         return False
 

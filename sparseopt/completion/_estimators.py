@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import validate_data
 
+from sparseopt._core._monitor import Monitor
 from sparseopt._core._params import (
     COMMON,
     Boolean,
@@ -23,6 +24,7 @@ from sparseopt.completion._estimators_base import FactorModel
 from sparseopt.completion._input import as_entries
 from sparseopt.completion._partial import merge, update
 from sparseopt.completion._result import CompletionResult
+from sparseopt.completion._run import FIELDS
 from sparseopt.completion._tables import plain_table
 from sparseopt.completion._whole import whole_or_not
 
@@ -89,7 +91,7 @@ class MatrixFactorizer(FactorModel):
     random_state : int, Generator, RandomState or None
         Of the start and of a held-out part.
     callback : callable, optional
-        As in `sparseopt.completion.complete`.
+        As in `sparseopt.completion.complete`; of `partial_fit` after each sweep.
     verbose : int, default=0
         As in `sparseopt.completion.complete`.
 
@@ -247,6 +249,7 @@ class MatrixFactorizer(FactorModel):
             The estimator.
         """
         self._fit((rows, cols, values), shape, weights, duplicates)
+        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit to a frame
         self.n_features_in_ = len(self.col_factors_)
         return self
 
@@ -269,7 +272,7 @@ class MatrixFactorizer(FactorModel):
         y : object
             Ignored.
         n_sweeps : int, default=1
-            Sweeps over all ratings.
+            Sweeps over all ratings; `max_time` and `callback` may end them sooner.
         forget : float, default=1.0
             What weights of earlier ratings are multiplied by, in (0, 1].
 
@@ -290,16 +293,7 @@ class MatrixFactorizer(FactorModel):
             self._fit(X, None, None, "raise")
             self.n_features_in_ = len(self.col_factors_)
             return self
-        options = self._ridge_options()
-        names = ("biases", "reg", "bias_reg", "nonnegative")
-        check_params(type(self), {name: _CONSTRAINTS[name] for name in names}, options)
-        check_bias_reg(type(self).__name__, options["bias_reg"])
-        if self.loss != "squared" or self.nonnegative:
-            raise ValueError(
-                "partial_fit of sparseopt.completion.MatrixFactorizer is for "
-                "loss='squared' without nonnegative=True. "
-                f"Got loss={self.loss!r}, nonnegative={self.nonnegative!r}."
-            )
+        options, monitor = self._ridge_options(), self._check_update()
         new = as_entries(X, dtype=self.row_factors_.dtype)
         rows = np.repeat(np.arange(new.shape[0]), np.diff(new.rows.ptr))
         factors = self._factors()
@@ -312,6 +306,7 @@ class MatrixFactorizer(FactorModel):
             options,
             n_sweeps=n_sweeps,
             rng=as_generator(self.random_state),
+            monitor=monitor,
         )
         k = factors.k
         self._entries, self._moved = entries, True
@@ -319,11 +314,31 @@ class MatrixFactorizer(FactorModel):
             factors.U[:, :k], factors.V[:, :k], factors.row_bias, factors.col_bias
         )
         if self.n_features_in_ != len(self.col_factors_):
-            self.__dict__.pop(
-                "feature_names_in_", None
-            )  # of the new ones there are none
+            # of the new columns there are no names
+            self.__dict__.pop("feature_names_in_", None)
         self.n_features_in_ = len(self.col_factors_)
         return self
+
+    def _check_update(self) -> Monitor:
+        """Parameters of `partial_fit`, which may have been set since the fit."""
+        options = self._ridge_options()
+        # the search has neither
+        max_time, callback = (getattr(self, p, None) for p in ("max_time", "callback"))
+        given = {**options, "max_time": max_time, "callback": callback}
+        check_params(type(self), {name: _CONSTRAINTS[name] for name in given}, given)
+        check_bias_reg(type(self).__name__, options["bias_reg"])
+        if self.loss != "squared" or self.nonnegative:
+            raise ValueError(
+                "partial_fit of sparseopt.completion.MatrixFactorizer is for "
+                "loss='squared' without nonnegative=True. "
+                f"Got loss={self.loss!r}, nonnegative={self.nonnegative!r}."
+            )
+        return Monitor(
+            "MatrixFactorizer.partial_fit",
+            max_time=max_time,
+            callback=callback,
+            fields=FIELDS,
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

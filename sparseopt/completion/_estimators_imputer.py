@@ -82,6 +82,8 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
         OpenMP threads.
     random_state : int, Generator, RandomState or None
         Of the start and of the entries that `alpha` is judged by.
+    callback : callable, optional
+        As in `sparseopt.completion.complete`; factors are of the standardised table.
     verbose : int, default=0
         As in `sparseopt.completion.complete`.
 
@@ -154,6 +156,7 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
         max_time: float | None = None,
         n_threads: int | None = None,
         random_state: Any = None,
+        callback: Any = None,
         verbose: int = 0,
     ) -> None:
         self.n_components = n_components
@@ -169,6 +172,7 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
         self.max_time = max_time
         self.n_threads = n_threads
         self.random_state = random_state
+        self.callback = callback
         self.verbose = verbose
 
     @whole_or_not
@@ -221,6 +225,7 @@ class LowRankImputer(TransformerMixin, BaseEstimator):
             max_time=self.max_time,
             n_threads=self.n_threads,
             random_state=self.random_state,
+            callback=self.callback,
             verbose=self.verbose,
         )
         r = self.result_

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt._core._monitor import Monitor
 from sparseopt.completion import _biases
 from sparseopt.completion._biases import Ridges
 from sparseopt.completion._half_step import HalfSteps
 from sparseopt.completion._kernels import aligned
 from sparseopt.completion._orders import from_csr
-from sparseopt.completion._problem import Entries, Side, padded
+from sparseopt.completion._problem import Entries, Side, padded, sum_squares
 from sparseopt.completion._ratings import Fit, given_start, make_ridges, shifted
 from sparseopt.completion._run import Factors
 
@@ -90,6 +91,7 @@ def update(
     *,
     n_sweeps: int = 1,
     rng: np.random.Generator,
+    monitor: Monitor | None = None,
 ) -> Factors:
     """Factors after new entries: touched rows and columns, then sweeps over all.
 
@@ -107,8 +109,11 @@ def update(
         Sweeps over all rows and columns.
     rng : Generator
         For the start of columns whose rows are new too.
+    monitor : Monitor, optional
+        Told of each sweep; may end them.
     """
     factors = grown(factors, entries.shape)
+    norm = math.sqrt(sum_squares(entries.rows.val, entries.rows.weight)) or 1.0
     ridges = make_ridges(entries, factors.k, alpha, options)
     entries = shifted(entries, factors.intercept)
     L, R = _biases.blank(entries, ridges)
@@ -120,9 +125,24 @@ def update(
     _solve_some(entries, ridges, False, rows, L, R)
     _solve_some(entries, ridges, True, cols, R, L)
     fit = Fit(entries, ridges, L, R, factors.intercept)
-    for _ in range(n_sweeps):
-        fit.sweep()
+    for n in range(n_sweeps):
+        rss = fit.sweep()
+        if monitor is None:
+            continue
+        stop = monitor.update(
+            n + 1,
+            objective=0.5 * (rss + sum(fit.penalty)),
+            residual=math.sqrt(rss) / norm,
+            state={"factors": lambda: _unpadded(fit.factors())},
+            ridge=alpha,
+        )
+        if stop is not None:
+            break
     return fit.factors()
+
+
+def _unpadded(f: Factors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return f.U[:, : f.k], f.s, f.V[:, : f.k]
 
 
 def _small(R: np.ndarray) -> float:

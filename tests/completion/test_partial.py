@@ -1,16 +1,24 @@
 """Calls that fail leave an estimator as it was; warm starts start at the model."""
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
-from sparseopt.completion import LowRankImputer, MatrixFactorizer
+from sparseopt import Status
+from sparseopt.completion import (
+    Checkpoint,
+    LowRankImputer,
+    MatrixFactorizer,
+    load_checkpoint,
+)
 from sparseopt.completion import _estimators as module
 from sparseopt.completion._half_step import HalfSteps
 from sparseopt.datasets import make_low_rank
+from sparseopt.exceptions import ConvergenceWarning
 
 
 @pytest.fixture
@@ -198,6 +206,100 @@ def test_a_warm_fit_after_sweeps_starts_low(X):
     assert len(first) < len(second)
 
 
+def test_sweeps_are_shown_and_ended(X, tmp_path):
+    seen = []
+
+    def watch(state):
+        U, s, V = state.factors
+        seen.append((state.n_iter, state.objective, state.residual))
+        assert (len(U), len(s), len(V)) == (42, 2, 31)
+        return state.n_iter == 3
+
+    model = fitted(X, tol_obj=1e-3)
+    three = copy.deepcopy(model).partial_fit(NEW, n_sweeps=3)
+    model.set_params(callback=watch).partial_fit(NEW, n_sweeps=50)
+    assert [n for n, *_ in seen] == [1, 2, 3]
+    assert all(b[1] <= a[1] for a, b in pairwise(seen))  # the objective
+    np.testing.assert_array_equal(model.row_factors_, three.row_factors_)
+    # the residual is that of the ratings
+    everything = sparse.lil_array((42, 31))
+    everything[X.tocoo().coords] = X.data
+    everything[NEW[:2]] = NEW[2]
+    coo = everything.tocoo()
+    error = coo.data - model.predict(*coo.coords)
+    expected = np.linalg.norm(error) / np.linalg.norm(coo.data)
+    assert seen[-1][2] == pytest.approx(expected, rel=1e-10)
+
+
+def test_time_limit_of_sweeps(X):
+    one = fitted(X).partial_fit(NEW, n_sweeps=1)
+    # over after the first sweep already
+    model = fitted(X).set_params(max_time=1e-9).partial_fit(NEW, n_sweeps=10**9)
+    np.testing.assert_array_equal(model.row_factors_, one.row_factors_)
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_time", -1), ("callback", 5)])
+def test_bad_limits(X, name, value):
+    model = fitted(X).set_params(**{name: value})
+    error = (ValueError, TypeError)
+    assert_untouched(model, lambda: model.partial_fit(NEW), error, f"{name!r} param")
+    for made in (MatrixFactorizer(2), LowRankImputer(2)):
+        with pytest.raises(error, match=f"{name!r} parameter"):
+            made.set_params(**{name: value}).fit(np.eye(5))
+
+
+def test_a_callback_that_fails(X):
+    def fail(state):
+        raise RuntimeError("of the callback")
+
+    model = fitted(X).set_params(callback=fail)
+    assert_untouched(model, lambda: model.partial_fit(NEW), RuntimeError)
+
+
+def test_checkpoints_of_sweeps_are_none(X, tmp_path):
+    path = tmp_path / "a.npz"
+    model = fitted(X, callback=Checkpoint(path, every=1))
+    content = path.read_bytes()
+    model.partial_fit(NEW, n_sweeps=3)
+    assert path.read_bytes() == content
+
+
+def test_imputer_is_watched_and_ended(tmp_path):
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(60, 3)) @ rng.normal(size=(3, 8))
+    table[rng.random(table.shape) < 0.3] = np.nan
+    seen = []
+
+    def watch(state):
+        seen.append(state.n_iter)
+        return state.n_iter == 2
+
+    imputer = LowRankImputer(3, alpha=0.1, random_state=0, callback=watch).fit(table)
+    assert seen == [1, 2]
+    assert imputer.n_iter_ == 2
+    assert imputer.result_.status == Status.STOPPED_BY_CALLBACK
+    assert np.isfinite(imputer.transform(table)).all()
+    path = tmp_path / "a.npz"
+    LowRankImputer(3, alpha=0.1, callback=Checkpoint(path, every=1)).fit(table)
+    assert load_checkpoint(path)[0].shape == (60, 3)
+    limited = LowRankImputer(3, alpha=0.1, max_time=1e-9)
+    with pytest.warns(ConvergenceWarning, match="max_time"):
+        limited.fit(table)
+    assert limited.n_iter_ == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": "huber"}, {"nonnegative": True}])
+def test_factorizer_is_watched_and_ended(X, options):
+    if options:
+        options = {**options, "biases": None, "reg": "frobenius"}
+    seen = []
+    model = fitted(X, callback=lambda state: seen.append(state.n_iter), **options)
+    assert seen == list(range(1, model.n_iter_ + 1))
+    with pytest.warns(ConvergenceWarning, match="max_time"):
+        model = fitted(X, max_time=1e-9, **options)
+    assert model.n_iter_ == 1
+
+
 def test_names_of_columns_that_are_added(X):
     frame = pd.DataFrame(X.toarray(), columns=[f"c{i}" for i in range(30)])
     frame = frame.where(frame != 0)
@@ -208,5 +310,7 @@ def test_names_of_columns_that_are_added(X):
     model.partial_fit(NEW)
     assert model.n_features_in_ == 31
     assert not hasattr(model, "feature_names_in_")
+    again = fitted(frame).fit_ratings(*NEW)
+    assert not hasattr(again, "feature_names_in_")
     first = MatrixFactorizer(1, random_state=0).partial_fit(X)
     assert first.n_features_in_ == 30
