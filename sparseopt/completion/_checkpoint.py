@@ -51,7 +51,7 @@ class Checkpoint:
 
     Notes
     -----
-    Written in one to three times the size of the factors. A fit by `complete` that goes
+    A file has one to three times the size of the factors. A fit by `complete` that goes
     on has the iterates of one that was not stopped, to the last bit on the same machine
     with the same versions; by `soft_impute`, a convex problem, the same answer to its
     tolerance. ``n_iter`` and ``work`` count on; ``history`` and ``elapsed`` are of the
@@ -93,38 +93,46 @@ class Checkpoint:
 
 
 def _write(path: Path, state: State) -> None:
-    factors = dict(zip("UsV", state.factors, strict=True))
-    arrays: dict[str, Any] = {}
-    tree = _packed(state.checkpoint, arrays)
-    text = json.dumps({"version": _VERSION, **tree})
+    fit, pack = state.checkpoint, _Packer()
+    U, s, V = state.factors
+    if fit["unit"] == 1.0:  # then these are the factors of the run
+        pack.same[id(fit["factors"].U)] = "U"
+        pack.same[id(fit["factors"].s)] = "s"
+        pack.same[id(fit["factors"].V)] = "V"
+    text = json.dumps({"version": _VERSION, **pack(fit)})
     part = path.with_name(path.name + ".part")
+    arrays: dict[str, Any] = {"U": U, "s": s, "V": V, **pack.arrays}
     try:
         with part.open("wb") as file:
-            np.savez(
-                file, **factors, n_iter=state.n_iter, state=np.array(text), **arrays
-            )
+            np.savez(file, n_iter=state.n_iter, state=np.array(text), **arrays)
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
 
 
-def _packed(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """A tree for JSON, its arrays put among ``arrays`` and named."""
-    if isinstance(value, Factors):
-        k = value.k
-        whole = {name: getattr(value, name) for name in _NAMES}
-        whole["U"], whole["V"] = value.U[:, :k], value.V[:, :k]
-        return {"factors": _packed(whole, arrays)}
-    if isinstance(value, np.ndarray):
-        name = f"array{len(arrays)}"
-        arrays[name] = value
-        return {"array": name}
-    if isinstance(value, dict):
-        return {"dict": {name: _packed(v, arrays) for name, v in value.items()}}
-    if isinstance(value, (list, tuple)):
-        return [_packed(v, arrays) for v in value]
-    return value.item() if isinstance(value, np.generic) else value
+class _Packer:
+    """Trees for JSON; arrays are put aside, each once, and named."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+        self.same: dict[int, str] = {}  # names by identity, while the tree is there
+
+    def __call__(self, value: Any, k: int | None = None) -> Any:
+        if isinstance(value, Factors):
+            whole = {name: getattr(value, name) for name in _NAMES}
+            return {"factors": {n: self(v, value.k) for n, v in whole.items()}}
+        if isinstance(value, np.ndarray):
+            name = self.same.setdefault(id(value), f"array{len(self.arrays)}")
+            if name not in ("U", "s", "V"):
+                # frames without their padding
+                self.arrays[name] = value[:, :k] if value.ndim == 2 else value
+            return {"array": name}
+        if isinstance(value, dict):
+            return {"dict": {name: self(v) for name, v in value.items()}}
+        if isinstance(value, (list, tuple)):
+            return [self(v) for v in value]
+        return value.item() if isinstance(value, np.generic) else value
 
 
 def _unpacked(tree: Any, file: Any) -> Any:
@@ -139,7 +147,7 @@ def _unpacked(tree: Any, file: Any) -> Any:
         return {name: _unpacked(v, file) for name, v in value.items()}
     if kind != "factors":
         raise ValueError(f"a {kind!r} in it")
-    found = _unpacked(value, file)
+    found = {name: _unpacked(v, file) for name, v in value.items()}
     _check_factors(found)
     return Factors(**found)
 

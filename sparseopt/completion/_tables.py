@@ -51,7 +51,7 @@ def plain_column(x: Any, name: str) -> Any:
     except ValueError:
         return x
     if array.dtype != object or array.ndim != 1:
-        return x
+        return array if isinstance(x, (list, tuple)) else x
     return _numbers(x, f"{name!r} array")
 
 
