@@ -23,6 +23,7 @@ _PROX = (
     "prox_squared_hinge prox_wgsef prox_wgsef_jvp"
 )
 SUPPORT: Mapping[str, tuple[str, ...]] = {
+    "completion.complete": _ALL,
     "testing.assert_close": _ALL,
     **{f"prox.{name}": _ALL for name in _PROX.split()},
 }
@@ -74,8 +75,10 @@ def from_numpy_like(array: np.ndarray, like: Any) -> Any:
     if not _is_foreign(like):
         return array
     xp = array_namespace(like)
-    # torch would share read-only memory with a tensor that can be written to
-    source = array if array.flags.writeable else array.copy()
+    # torch would share read-only memory with a tensor that can be written to, and knows
+    # no negative strides
+    usable = array.flags.writeable and min(array.strides, default=0) >= 0
+    source = array if usable else array.copy()
     return xp.asarray(source, device=device(like))
 
 

@@ -23,6 +23,8 @@ from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._alpha import choose_alpha
 from sparseopt.completion._fit import PLAIN, fit_entries, in_units, warn_of_gaps
 from sparseopt.completion._input import as_entries, places_of_mask
+from sparseopt.completion._portable import complete_portable
+from sparseopt.completion._portable_entries import is_portable
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._rank import estimate_rank
 from sparseopt.completion._result import CompletionResult
@@ -107,6 +109,8 @@ def complete(
     Minimises ``1/2 sum w_ij (x_ij - z_ij)^2 + alpha ||Z||_*`` over matrices Z of rank
     at most k, the sum over the observed entries; each half-step solves its least
     squares problems only roughly, in time linear in ``n_entries * k`` [1]_.
+    Arrays of other libraries (array API) are fitted where they lie, and what comes back
+    is of their library and on their device; for options see Notes.
 
     Parameters
     ----------
@@ -215,6 +219,12 @@ def complete(
     a reason (a low rating not given) predictions are biased.  Not for side information
     on rows and columns.
 
+    Arrays of other libraries, dense or triplets, are fitted by exact half-steps in
+    batches ("als-exact", without further starts) that need about ``24 n_entries`` bytes
+    beside, and float64 on the device.  Parameters other than `alpha`, `weights`,
+    `init`, `homotopy`, the limits, `shape`, `dtype`, `random_state`, `callback` and
+    `verbose` have their defaults, and `n_components` and `alpha` are numbers.
+
     References
     ----------
     .. [1] Y. Gu, Z. Song, J. Yin, L. Zhang, "Low Rank Matrix Completion via Robust
@@ -232,6 +242,8 @@ def complete(
     (True, True)
     """
     given = dict(locals())  # the arguments, as nothing else is known yet
+    if is_portable(X):
+        return complete_portable(given)
     _check_together(given)
     check_bias_reg("complete", bias_reg)
     entries = as_entries(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt._core._array_api import to_numpy
 from sparseopt._core._monitor import Monitor, caller_level
 from sparseopt._core._status import Status
 from sparseopt.completion._als import solve_als
@@ -124,7 +125,11 @@ def in_units(entries: Entries) -> tuple[Entries, float]:
 
 def _unit(entries: Entries) -> float:
     val = entries.rows.val
-    largest = max(float(val.max()), -float(val.min()))
+    return unit_of(max(float(val.max()), -float(val.min())))
+
+
+def unit_of(largest: float) -> float:
+    """The power of two to divide values by, of which this is the largest."""
     if largest == 0 or _SMALL <= largest <= _LARGE:
         return 1.0
     return math.ldexp(1.0, math.frexp(largest)[1])
@@ -154,7 +159,8 @@ def _start(
         start = spectral if init == "spectral" else random_start
         return Factors(*start(entries, k, rng))
     if isinstance(init, CompletionResult):
-        pair = init.U * init.s.astype(init.U.dtype), init.V
+        U, s, V = map(to_numpy, (init.U, init.s, init.V))
+        pair = U * s.astype(U.dtype), V
         U, s, V = given(entries, k, pair, rng)
         return Factors(U, s / unit, V, *_biases(init, unit))
     U, s, V = given(entries, k, init, rng)

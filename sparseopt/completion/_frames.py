@@ -10,7 +10,7 @@ from scipy import linalg
 from sparseopt.completion._kernels import aligned
 
 # Singular values this far below the first have no digits in a Gram matrix.
-_LOST = 1e-7
+LOST = 1e-7
 # Numbers of a block of rows in float64: one MiB.
 _BLOCK = 1 << 17
 
@@ -36,7 +36,7 @@ def orthonormalise(A: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.nd
     w, W = linalg.eigh(_gram(A, k), check_finite=False)
     s = np.sqrt(np.maximum(w[::-1], 0.0))
     W = np.ascontiguousarray(W[:, ::-1])
-    if s[0] > 0 and s[-1] > _LOST * s[0]:
+    if s[0] > 0 and s[-1] > LOST * s[0]:
         # errors of the weak directions are (s_1 / s_l)^2 roundings
         if s[-1] > 1e-3 * s[0]:
             return _times(A, W / s), s, W

@@ -12,7 +12,8 @@ from sparseopt.completion._frames import orthonormalise, rotate
 from sparseopt.completion._kernels import aligned
 from sparseopt.completion._problem import Entries, padded, sum_squares
 
-_EXTRA = 10
+# Directions more than asked for.
+EXTRA = 10
 # With many entries for each degree of freedom the spectrum has a gap, and two rounds
 # are as good as more; with few a better start saves restarts.
 _MANY, _ROUNDS, _CAREFUL = 4.0, 2, 4
@@ -32,10 +33,9 @@ def spectral(
     U, s, V : padded frames and singular values
     """
     m, n = entries.shape
-    q = min(k + _EXTRA, m, n)
+    q = min(k + EXTRA, m, n)
     if rounds is None:
-        many = entries.n_entries >= _MANY * k * (m + n - k)
-        rounds = _ROUNDS if many else _CAREFUL
+        rounds = rounds_for(entries.n_entries, k, entries.shape)
     values = _trimmed(entries)
     V = aligned((n, padded(max(q, k), entries.dtype)), entries.dtype)
     V[:, :q] = rng.standard_normal((n, q))
@@ -50,22 +50,29 @@ def spectral(
     return _cut(U, k, width), s[:k] / density, _cut(V, k, width)
 
 
+def rounds_for(n_entries: int, k: int, shape: tuple[int, int]) -> int:
+    """Power iterations for the spectral start."""
+    many = n_entries >= _MANY * k * (sum(shape) - k)
+    return _ROUNDS if many else _CAREFUL
+
+
 def _cut(F: np.ndarray, k: int, width: int) -> np.ndarray:
     out = aligned((len(F), width), F.dtype)
     out[:, :k] = F[:, :k]
     return out
 
 
+def trim(counts: np.ndarray) -> np.ndarray | None:
+    """What rows of these lengths are multiplied by, None where none is heavy."""
+    mean = max(counts.mean(), 1e-300)
+    if counts.max(initial=0) <= 4 * mean:
+        return None
+    return 1 / np.sqrt(np.maximum(1.0, counts / (2 * mean)))
+
+
 def _trimmed(entries: Entries) -> np.ndarray | None:
     """Values with heavy rows and columns scaled down, None where there are none."""
-    factors = []
-    for side in (entries.rows, entries.cols):
-        counts = np.diff(side.ptr)
-        mean = max(counts.mean(), 1e-300)
-        if counts.max(initial=0) > 4 * mean:
-            factors.append(1 / np.sqrt(np.maximum(1.0, counts / (2 * mean))))
-        else:
-            factors.append(None)
+    factors = [trim(np.diff(side.ptr)) for side in (entries.rows, entries.cols)]
     if all(f is None for f in factors):
         return None
     values = entries.rows.val

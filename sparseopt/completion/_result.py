@@ -7,6 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt._core._array_api import (
+    array_namespace,
+    from_numpy_like,
+    is_numpy,
+    to_numpy,
+)
 from sparseopt._core._result import Result
 from sparseopt.completion._tables import integers
 
@@ -22,7 +28,8 @@ class CompletionResult(Result):
     `validation_fraction` the columns of U and V are not orthonormal, and s is a scale
     of theirs. Besides the attributes below it has those of every result: ``status``,
     ``converged``, ``message``, ``n_iter``, ``objective``, ``residual`` (relative error
-    at the observed entries), ``gap``, ``history`` and ``elapsed``.
+    at the observed entries), ``gap``, ``history`` and ``elapsed``.  Of a fit to arrays
+    of another library, arrays but for ``history`` are of that, on its device.
 
     Parameters
     ----------
@@ -100,13 +107,15 @@ class CompletionResult(Result):
         IndexError
             For an index outside of the matrix.
         """
-        rows = _indices(rows, len(self.U), "rows")
-        cols = _indices(cols, len(self.V), "cols")
-        if len(rows) != len(cols):
+        rows = _places(rows, self.U, "rows")
+        cols = _places(cols, self.V, "cols")
+        if rows.shape != cols.shape:
             raise ValueError(
-                f"The 'cols' array must have the length of 'rows', {len(rows)}. "
-                f"Got {len(cols)}."
+                f"The 'cols' array must have the length of 'rows', {rows.shape[0]}. "
+                f"Got {cols.shape[0]}."
             )
+        if not is_numpy(array_namespace(self.U)):
+            return _predict(self, rows, cols)
         left = self.U * self.s.astype(self.U.dtype)
         out = np.empty(len(rows), self.U.dtype)
         for start in range(0, len(rows), _BLOCK):
@@ -131,7 +140,11 @@ class CompletionResult(Result):
         -------
         ndarray of shape (n_rows, n)
         """
-        i = slice(None) if rows is None else _indices(rows, len(self.U), "rows")
+        i = slice(None) if rows is None else _places(rows, self.U, "rows")
+        if not is_numpy(array_namespace(self.U)):
+            take = array_namespace(self.U).take
+            U = self.U if rows is None else take(self.U, i, axis=0)
+            return (U * self.s) @ self.V.T
         out = (self.U[i] * self.s.astype(self.U.dtype)) @ self.V.T
         if self.row_bias is not None:
             out += self.row_bias[i, None]
@@ -143,6 +156,30 @@ class CompletionResult(Result):
 
 def _none() -> np.ndarray:
     return np.empty(0, dtype=np.int64)
+
+
+def _predict(result: CompletionResult, rows: Any, cols: Any) -> Any:
+    """Predictions of a fit to arrays of another library."""
+    xp = array_namespace(result.U)
+    left, out = result.U * result.s, []
+    for start in range(0, max(1, rows.shape[0]), _BLOCK):
+        stop = min(start + _BLOCK, rows.shape[0])
+        i, j = rows[start:stop], cols[start:stop]
+        product = xp.take(left, i, axis=0) * xp.take(result.V, j, axis=0)
+        out.append(xp.sum(product, axis=1))
+    return xp.concat(out)
+
+
+def _places(values: Any, factor: Any, name: str) -> Any:
+    """Indices of rows of a factor, in its library; what lies there stays there."""
+    xp, n = array_namespace(factor), factor.shape[0]
+    if is_numpy(xp) or is_numpy(array_namespace(values)):
+        on_host = values if is_numpy(array_namespace(values)) else to_numpy(values)
+        return from_numpy_like(_indices(on_host, n, name), factor)
+    good = len(values.shape) == 1 and xp.isdtype(values.dtype, "integral")
+    if not good or not bool(xp.all((values >= 0) & (values < n))):
+        return from_numpy_like(_indices(to_numpy(values), n, name), factor)
+    return xp.astype(values, xp.int64, copy=False)
 
 
 def _indices(values: Any, n: int, name: str) -> np.ndarray:

@@ -1,0 +1,493 @@
+"""`complete` for arrays of other libraries: the fit of NumPy arrays, where they lie."""
+
+import importlib
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from sparseopt import Status
+from sparseopt._core._array_api import device, to_numpy
+from sparseopt.completion import Checkpoint, CompletionResult, complete
+from sparseopt.completion import _portable_entries as layout
+from sparseopt.datasets import make_low_rank
+from sparseopt.exceptions import ConvergenceWarning
+
+M, N, K = 60, 50, 3
+
+
+def _strict():
+    """On a device that NumPy cannot read, as a GPU's."""
+    xp = pytest.importorskip("array_api_strict")
+    return xp, xp.Device("device1")
+
+
+def _torch():
+    pytest.importorskip("torch")
+    return importlib.import_module("array_api_compat.torch"), "cpu"
+
+
+def _cuda():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("this torch sees no CUDA device")
+    return importlib.import_module("array_api_compat.torch"), "cuda:0"
+
+
+def _cupy():
+    pytest.importorskip("cupy")
+    xp = importlib.import_module("array_api_compat.cupy")
+    return xp, xp.__array_namespace_info__().default_device()
+
+
+LIBRARIES = {"strict": _strict, "torch": _torch, "cuda": _cuda, "cupy": _cupy}
+GPU = [pytest.param(name, marks=pytest.mark.gpu) for name in ("cuda", "cupy")]
+
+
+@pytest.fixture(params=["strict", "torch", *GPU])
+def lib(request):
+    """Arrays of a library: ``lib(x)`` is a copy of a NumPy array there."""
+    xp, where = LIBRARIES[request.param]()
+
+    def put(x):
+        return xp.asarray(np.array(x), device=where)
+
+    put.xp = xp
+    n_threads = getattr(xp, "get_num_threads", int)()
+    if n_threads:
+        xp.set_num_threads(1)  # torch's spin, which costs where others run
+    yield put
+    if n_threads:
+        xp.set_num_threads(n_threads)
+
+
+def triplets(X):
+    rows, cols = X.tocoo().coords
+    return rows.astype(np.int64), cols.astype(np.int64), X.data
+
+
+def dense(X):
+    out = np.full(X.shape, np.nan, X.dtype)
+    rows, cols = X.tocoo().coords
+    out[rows, cols] = X.data
+    return out
+
+
+def there(lib, X):
+    return tuple(map(lib, X))
+
+
+def on_host(result):
+    """U, s and V, and Z."""
+    U, s, V = (to_numpy(x).astype(np.float64) for x in (result.U, result.s, result.V))
+    return SimpleNamespace(U=U, s=s, V=V, Z=(U * s) @ V.T, result=result)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return make_low_rank(M, N, K, oversampling=4, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    return make_low_rank(M, N, K, oversampling=4, noise=0.2, random_state=1)
+
+
+# ----------------------------------------------------------------------------- answers
+
+
+@pytest.mark.parametrize("form", ["triplets", "dense"])
+def test_recovers_all_entries(lib, problem, dtype, form):
+    X = problem.X.astype(dtype)
+    given = there(lib, triplets(X)) if form == "triplets" else lib(dense(X))
+    shape = (M, N) if form == "triplets" else None
+    result = complete(given, K, shape=shape, random_state=0)
+    assert result.converged and result.solver == "als-exact"
+    like = given[2] if form == "triplets" else given
+    for array in (result.U, result.s, result.V):
+        assert type(array) is type(like) and array.dtype == like.dtype
+        assert device(array) == device(like)
+    f = on_host(result)
+    # some ten times tol, as errors at entries not seen are larger
+    assert problem.relative_error(f.U * f.s, f.V) < (
+        1e-3 if dtype == np.float32 else 1e-6
+    )
+    np.testing.assert_allclose(f.U.T @ f.U, np.eye(K), atol=1e-5)
+    np.testing.assert_allclose(f.V.T @ f.V, np.eye(K), atol=1e-5)
+    assert np.all(np.diff(f.s) <= 0)
+
+
+def test_input_is_not_modified(lib, problem):
+    X = there(lib, triplets(problem.X))
+    complete(X, K, shape=(M, N), random_state=0)
+    for mine, expected in zip(X, triplets(problem.X), strict=True):
+        np.testing.assert_array_equal(to_numpy(mine), expected)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 3.0])
+@pytest.mark.parametrize("init", ["spectral", "random"])
+def test_iterates_are_those_of_numpy(lib, noisy, init, alpha):
+    """The same start, the same ridges and exact half-steps: the same numbers."""
+    options = {"alpha": alpha, "init": init, "random_state": 3}
+    expected = complete(noisy.X, K, solver="als-exact", **options)
+    result = complete(there(lib, triplets(noisy.X)), K, shape=(M, N), **options)
+    assert (result.n_iter, result.status) == (expected.n_iter, expected.status)
+    for name in ("objective", "residual", "ridge"):
+        # the last digits depend on the order of sums, and grow along the path
+        np.testing.assert_allclose(
+            result.history[name], expected.history[name], rtol=1e-6, err_msg=name
+        )
+    np.testing.assert_allclose(on_host(result).Z, on_host(expected).Z, atol=1e-6)
+    assert float(result.residual) == pytest.approx(expected.residual, rel=1e-8)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_minimiser_and_its_certificate(lib, noisy, weighted):
+    rng = np.random.default_rng(0)
+    w = rng.uniform(0.2, 3, noisy.X.nnz) if weighted else None
+    alpha, options = 4.0, {"tol_obj": 1e-15, "max_iter": 3000, "random_state": 0}
+    rows, cols, x = triplets(noisy.X)
+    result = complete(
+        there(lib, (rows, cols, x)), K, alpha=alpha, shape=(M, N),
+        weights=None if w is None else lib(w), **options,
+    )  # fmt: skip
+    expected = complete(
+        noisy.X, K, alpha=alpha, weights=w, solver="als-exact", **options
+    )
+    assert result.objective == pytest.approx(expected.objective, rel=1e-10)
+    f = on_host(result)
+    np.testing.assert_allclose(f.Z, on_host(expected).Z, atol=1e-4)
+    w = np.ones(len(x)) if w is None else w
+    r = x - f.Z[rows, cols]
+    objective = 0.5 * np.sum(w * r**2) + alpha * f.s.sum()
+    assert result.objective == pytest.approx(objective, rel=1e-10)
+    assert result.alpha == alpha
+    expected_residual = np.sqrt(np.sum(w * r**2) / np.sum(w * x**2))
+    assert result.residual == pytest.approx(expected_residual, rel=1e-10)
+    # first-order conditions: the residuals map one frame to alpha times the other
+    R = np.zeros((M, N))
+    R[rows, cols] = w * r
+    np.testing.assert_allclose(R @ f.V, alpha * f.U, atol=1e-4)
+    np.testing.assert_allclose(R.T @ f.U, alpha * f.V, atol=1e-4)
+
+
+def test_full_observation_is_the_truncated_svd(lib, rng):
+    X = rng.normal(size=(20, 14))
+    result = complete(lib(X), 4, tol_obj=1e-15, max_iter=3000, random_state=0)
+    U, s, Vt = np.linalg.svd(X, full_matrices=False)
+    np.testing.assert_allclose(
+        on_host(result).Z, (U[:, :4] * s[:4]) @ Vt[:4], atol=1e-5
+    )
+
+
+def test_same_call_same_bits(lib, noisy):
+    X = there(lib, triplets(noisy.X))
+    a, b = (complete(X, K, shape=(M, N), random_state=0) for _ in range(2))
+    for name in ("U", "s", "V"):
+        np.testing.assert_array_equal(*(to_numpy(getattr(r, name)) for r in (a, b)))
+
+
+@pytest.mark.parametrize("scale", [1e150, 1e-150])
+def test_far_scales(lib, problem, scale):
+    rows, cols, x = triplets(problem.X)
+    X = there(lib, (rows, cols, x * scale))
+    f = on_host(complete(X, K, shape=(M, N), random_state=0))
+    plain = on_host(
+        complete(there(lib, (rows, cols, x)), K, shape=(M, N), random_state=0)
+    )
+    np.testing.assert_allclose(f.Z / scale, plain.Z, atol=1e-6)
+
+
+def test_small_and_trivial(lib):
+    zero = complete(lib(np.zeros((4, 3))), 2)
+    assert zero.converged and zero.objective == 0 == zero.n_iter
+    np.testing.assert_array_equal(to_numpy(zero.reconstruct()), np.zeros((4, 3)))
+    one = complete(lib(np.array([[2.0, -1.0, 3.0]])), 1, random_state=0)
+    np.testing.assert_allclose(to_numpy(one.reconstruct()), [[2, -1, 3]], atol=1e-7)
+    integers = complete(lib(np.outer([1, 2, 3], [1, 1, 2])), 1, random_state=0)
+    assert integers.U.dtype == lib.xp.float64
+    np.testing.assert_allclose(
+        to_numpy(integers.reconstruct()), np.outer([1, 2, 3], [1, 1, 2]), atol=1e-7
+    )
+
+
+# ------------------------------------------------------------- rows of all lengths
+
+
+@pytest.fixture(scope="module")
+def power_law():
+    """Rows from a few entries to nearly all columns, so that the start is trimmed."""
+    rng = np.random.default_rng(2)
+    A, B = rng.normal(size=(150, 2)), rng.normal(size=(90, 2))
+    chance = 0.08 * (np.arange(1, 151) / 30.0)[rng.permutation(150)] ** -1.2
+    mask = rng.random((150, 90)) < np.maximum(chance, 0.07)[:, None]
+    mask[:, 0] = mask[:, 1] = mask[:, 2] = True
+    mask[rng.integers(150, size=4), :] = True
+    X = np.where(mask, A @ B.T, np.nan)
+    return X, A @ B.T
+
+
+@pytest.mark.parametrize("block", [1 << 10, 1 << 14, 1 << 28])
+def test_pieces_do_not_matter(lib, power_law, block, monkeypatch):
+    """Down to rows whose entries are taken in several parts."""
+    X, _ = power_law
+    options = {"alpha": 1.0, "max_iter": 4, "tol_obj": 0.0, "random_state": 0}
+    weights = np.random.default_rng(0).uniform(0.5, 2, X.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        expected = complete(X, 2, weights=weights, solver="als-exact", **options)
+        monkeypatch.setattr(layout, "_HOST_BLOCK", block)
+        monkeypatch.setattr(layout, "_DEVICE_BLOCK", block)
+        result = complete(lib(X), 2, weights=lib(weights), **options)
+    np.testing.assert_allclose(on_host(result).Z, on_host(expected).Z, atol=1e-9)
+
+
+def test_buckets_hold_every_entry_once(lib, power_law):
+    X, _ = power_law
+    e = layout.device_entries(lib(X), weights=None, dtype=None, shape=None)
+    for side, Y in ((e.rows, X), (e.cols, X.T)):
+        other = e.cols if side is e.rows else e.rows
+        order, across = to_numpy(side.order), to_numpy(other.order)
+        found = np.full(Y.shape, np.nan)
+        padding = 0
+        for bucket in side.buckets:
+            idx, val = to_numpy(bucket.part.idx), to_numpy(bucket.part.val)
+            row, at = np.nonzero(idx < Y.shape[1])
+            padding += idx.size - len(row)
+            assert not val[idx == Y.shape[1]].any()
+            found[order[bucket.start + row], across[idx[row, at]]] = val[row, at]
+        np.testing.assert_array_equal(found, Y)
+        assert padding < 0.25 * np.isfinite(Y).sum()
+        np.testing.assert_array_equal(side.counts, np.isfinite(Y).sum(axis=1))
+
+
+def test_rows_that_the_data_leave_open(lib, problem):
+    """Empty ones are named and zero, short ones get the answer of least norm."""
+    X = dense(problem.X)
+    X[4, :] = np.nan
+    X[7, 2:] = np.nan
+    X[7, :2] = problem.U[7] * problem.s @ problem.V[:2].T
+    with pytest.warns(UserWarning, match=r"2 rows \(4, 7\) have fewer entries"):
+        result = complete(lib(X), K, random_state=0)
+    assert result.converged
+    np.testing.assert_array_equal(to_numpy(result.underdetermined_rows), [4, 7])
+    assert type(result.underdetermined_rows) is type(result.U)
+    f = on_host(result)
+    np.testing.assert_array_equal(f.Z[4], 0)
+    a, V = (f.U * f.s)[7], f.V[:2]
+    np.testing.assert_allclose(V @ a, X[7, :2], atol=1e-6)
+    # twice the error of the fit, through a pair of rows of V
+    np.testing.assert_allclose(np.linalg.pinv(V) @ (V @ a), a, atol=1e-4)
+    expected = np.delete(problem.U * problem.s @ problem.V.T, [4, 7], axis=0)
+    np.testing.assert_allclose(np.delete(f.Z, [4, 7], axis=0), expected, atol=1e-5)
+
+
+# ------------------------------------------------------------------ limits and starts
+
+
+def test_limits_and_callback(lib, noisy):
+    X = lib(dense(noisy.X))
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        assert complete(X, K, max_iter=2).status is Status.MAX_ITER
+    with pytest.warns(ConvergenceWarning, match="max_time"):
+        assert complete(X, K, max_time=1e-9).status is Status.TIME_LIMIT
+    seen = []
+
+    def callback(state):
+        U, s, V = state.factors
+        assert type(U) is type(s) is type(V) is type(X)
+        seen.append((state.n_iter, state.ridge, to_numpy((U * s) @ V.T)))
+        return state.n_iter == 3
+
+    result = complete(X, K, callback=callback, random_state=0)
+    assert result.status is Status.STOPPED_BY_CALLBACK
+    assert [n for n, *_ in seen] == [1, 2, 3]
+    assert seen[0][1] > seen[1][1] > seen[2][1]
+    np.testing.assert_array_equal(seen[-1][2], to_numpy(result.reconstruct()))
+
+
+def test_interrupt_gives_the_last_iterate(lib, noisy):
+    def interrupt(state):
+        if state.n_iter == 2:
+            raise KeyboardInterrupt
+
+    with pytest.warns(ConvergenceWarning, match="interrupted"):
+        result = complete(lib(dense(noisy.X)), K, callback=interrupt)
+    assert result.status is Status.INTERRUPTED and result.n_iter == 2
+    assert 0 < result.residual < 1
+
+
+def test_progress_is_shown(lib, problem, capsys):
+    complete(lib(dense(problem.X)), K, verbose=3, random_state=0)
+    shown = capsys.readouterr().err
+    assert "ridge" in shown and "completion.complete: converged in" in shown
+
+
+def test_starts(lib, problem):
+    """From factors of any library there is no homotopy unless asked for."""
+    X = lib(dense(problem.X))
+    first = complete(X, K, random_state=0)
+    on_numpy = complete(problem.X, K, random_state=0)
+    f = on_host(first)
+    for init in (first, on_numpy, (first.U * first.s, first.V), (f.U * f.s, f.V)):
+        again = complete(X, K, init=init)
+        assert again.n_iter <= 2 and again.converged
+        assert again.history["ridge"].max() == 0
+    back = complete(problem.X, K, init=first)
+    assert isinstance(back.U, np.ndarray) and back.n_iter <= 2
+    with pytest.raises(ValueError, match="'init' factor U must have shape"):
+        complete(X, K, init=(first.V, first.U))
+    assert complete(X, K, homotopy=0.7, random_state=0).converged
+    assert complete(X, K, homotopy=True, random_state=0).converged
+
+
+# ------------------------------------------------------------------------- predictions
+
+
+def test_predictions(lib, problem, tmp_path):
+    result = complete(lib(dense(problem.X)), K, random_state=0)
+    Z = on_host(result).Z
+    rows, cols = np.array([3, 0, 59]), np.array([49, 2, 2])
+    for i, j in ((rows, cols), (lib(rows), lib(cols)), (rows.tolist(), cols.tolist())):
+        out = result.predict(i, j)
+        assert type(out) is type(result.U) and device(out) == device(result.U)
+        np.testing.assert_allclose(to_numpy(out), Z[rows, cols], rtol=1e-12)
+        part = result.reconstruct(i)
+        np.testing.assert_allclose(to_numpy(part), Z[rows], rtol=1e-12)
+    assert result.predict([], []).shape == (0,)
+    np.testing.assert_allclose(to_numpy(result.reconstruct()), Z, atol=1e-13)
+    for bad in ([0, 60], lib(np.array([0, 60])), lib(np.array([-1, 0]))):
+        with pytest.raises(IndexError, match=r"'rows' array must hold indices in \[0"):
+            result.predict(bad, [0, 1])
+    with pytest.raises(TypeError, match="'cols' array must hold integers"):
+        result.predict([0, 1], lib(np.array([0.0, 1.0])))
+    with pytest.raises(ValueError, match="'cols' array must have the length"):
+        result.predict([0, 1], [0])
+    result.save(tmp_path / "fit.npz")
+    loaded = CompletionResult.load(tmp_path / "fit.npz")
+    np.testing.assert_array_equal(loaded.U, to_numpy(result.U))
+    assert "U: array (60, 3)" in repr(result)
+
+
+# --------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("solver", "als"), ("loss", "huber"), ("delta", 1.0), ("debias", False),
+        ("biases", "both"), ("bias_reg", 1.0), ("nonnegative", True),
+        ("reg", "count"), ("cg_steps", 3), ("precision", "mixed"),
+        ("validation_fraction", 0.1), ("duplicates", "sum"), ("n_threads", 1),
+        ("n_components", "auto"), ("alpha", "auto"),
+    ],
+)  # fmt: skip
+def test_options_of_numpy_arrays(lib, name, value):
+    options = {"n_components": 1, name: value}
+    with pytest.raises(
+        ValueError, match=f"The {name!r} parameter .* for NumPy arrays. Got {value!r}"
+    ):
+        complete(lib(np.ones((4, 3))), **options)
+
+
+def test_results_and_callbacks_that_do_not_fit(lib, noisy, tmp_path):
+    X = lib(np.ones((M, N)))
+    biased = complete(noisy.X, K, biases="both", alpha=1.0)
+    with pytest.raises(ValueError, match=r"'init' parameter .* without biases"):
+        complete(X, K, init=biased)
+    with pytest.raises(ValueError, match=r"'callback' parameter .* for NumPy arrays"):
+        complete(X, K, callback=Checkpoint(tmp_path / "a.npz"))
+
+
+def _bad_triplets():
+    i, x = np.array([0, 1]), np.array([1.0, 2.0])
+    for name, X, options in (
+        ("nan", (i, i, np.array([1.0, np.nan])), {}),
+        ("infinite", (i, i, np.array([1.0, np.inf])), {}),
+        ("large for float32", (i, i, x * 1e200), {"dtype": "float32"}),
+        ("complex", (i, i, x * 1j), {}),
+        ("float ids", (i * 1.0, i, x), {}),
+        ("negative id", (i, i - 1, x), {}),
+        ("row too large", (i, i, x), {"shape": (1, 2)}),
+        ("column too large", (i, i, x), {"shape": (2, 1)}),
+        ("too large a matrix", (i + 2**31, i, x), {}),
+        ("bad shape", (i, i, x), {"shape": (2.5, 1)}),
+        ("short ids", (i[:1], i, x), {}),
+        ("2-d ids", (i[:, None], i, x), {}),
+        ("2-d values", (i, i, x[:, None]), {}),
+        ("no entries", (i[:0], i[:0], x[:0]), {}),
+        ("two arrays", (i, x), {}),
+        ("four arrays", (i, i, x, x), {}),
+        ("twice", (i * 0, i * 0, x), {}),
+        ("negative weight", (i, i, x), {"weights": -x}),
+        ("infinite weight", (i, i, x), {"weights": x * np.inf}),
+        ("zero weights", (i, i, x), {"weights": x * 0}),
+        ("short weights", (i, i, x), {"weights": x[:1]}),
+        ("rank", (i, i, x), {"n_components": 5}),
+    ):
+        yield pytest.param(X, options, id=name)
+
+
+def _bad_matrices():
+    X = np.eye(3)
+    for name, Y, options in (
+        ("all missing", X * np.nan, {}),
+        ("infinite matrix", np.full((2, 2), np.inf), {}),
+        ("1-d", X[0], {}),
+        ("empty", X[:0], {}),
+        ("complex matrix", X * 1j, {}),
+        ("weights of another shape", X, {"weights": X[:2]}),
+        ("weight that is missing", X, {"weights": np.where(X > 0, np.nan, 1)}),
+    ):
+        yield pytest.param(Y, options, id=name)
+
+
+@pytest.mark.parametrize(("X", "options"), [*_bad_triplets(), *_bad_matrices()])
+def test_bad_input_is_told_as_for_numpy_arrays(lib, X, options):
+    def error(put):
+        given = tuple(map(put, X)) if isinstance(X, tuple) else put(X)
+        mine = {"n_components": 1, **options}
+        if "weights" in mine:
+            mine["weights"] = put(mine["weights"])
+        with pytest.raises((ValueError, TypeError)) as info:
+            complete(given, **mine)
+        return info.type, str(info.value)
+
+    assert error(lib) == error(np.array)
+
+
+def test_arrays_lie_in_one_place(lib, problem):
+    """NumPy arrays and lists are brought to the others."""
+    rows, cols, x = triplets(problem.X)
+    expected = on_host(complete(there(lib, (rows, cols, x)), K, random_state=0))
+    weights = np.ones(len(x))
+    for X in ((rows, cols[::-1][::-1], lib(x)), (lib(rows), cols.tolist(), x.tolist())):
+        result = complete(X, K, weights=weights, random_state=0)
+        assert device(result.U) == device(expected.result.U)
+        np.testing.assert_allclose(on_host(result).Z, expected.Z, atol=1e-10)
+    strict = pytest.importorskip("array_api_strict")
+    if lib.xp is strict:
+        other = strict.asarray(x)
+        with pytest.raises(ValueError, match="'values' array must be on the device of"):
+            complete((lib(rows), lib(cols), other), K)
+        with pytest.raises(ValueError, match="'weights' array must be on the device"):
+            complete(there(lib, (rows, cols, x)), K, weights=other)
+    else:
+        with pytest.raises(TypeError, match="'values' array must be of the library"):
+            complete((lib(rows), lib(cols), strict.asarray(x)), K)
+
+
+def test_torch_tensors_of_other_kinds(problem):
+    torch = pytest.importorskip("torch")
+    X = torch.asarray(dense(problem.X))
+    with pytest.raises(ValueError, match=r"'X' array must be dense. .* \(rows, cols"):
+        complete(torch.eye(3).to_sparse(), 1)
+    with pytest.raises(ValueError, match="must hold data"):
+        complete(torch.ones(3, 3, device="meta"), 1)
+    tracked = complete(X.clone().requires_grad_(True), K, random_state=0)
+    assert not tracked.U.requires_grad
+    assert complete(X, K, dtype="float32", random_state=0).U.dtype == torch.float32
+    for half in (torch.float16, torch.bfloat16):
+        result = complete(X.to(half), K, max_iter=60, tol_obj=1e-3, random_state=0)
+        assert result.U.dtype == torch.float32
