@@ -220,10 +220,10 @@ def complete(
     on rows and columns.
 
     Arrays of other libraries, dense or triplets, are fitted by exact half-steps in
-    batches ("als-exact", without further starts) that need about ``24 n_entries`` bytes
-    beside, and float64 on the device.  Parameters other than `alpha`, `weights`,
-    `init`, `homotopy`, the limits, `shape`, `dtype`, `random_state`, `callback` and
-    `verbose` have their defaults, and `n_components` and `alpha` are numbers.
+    batches: what "als-exact" does, without further starts.  `n_components` and `alpha`
+    are numbers then, and `loss`, `biases`, `nonnegative`, `reg`, `validation_fraction`,
+    `precision`, `cg_steps`, `duplicates` and `n_threads` have their defaults.  The
+    device needs float64, and for a moment, to sort, about 80 bytes an entry.
 
     References
     ----------

@@ -8,14 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt._core._array_api import array_namespace, to_numpy
+from sparseopt._core._array_api import to_numpy
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._random import as_generator
 from sparseopt._core._status import Status
 from sparseopt.completion._als import homotopy, oversampling
 from sparseopt.completion._chunks import Checkpoint
 from sparseopt.completion._fit import warn_of_gaps
-from sparseopt.completion._portable_entries import DeviceEntries, device_entries
+from sparseopt.completion._portable_entries import (
+    DeviceEntries,
+    device_entries,
+    library_of,
+)
 from sparseopt.completion._portable_steps import (
     DeviceFactors,
     DeviceRows,
@@ -73,12 +77,9 @@ class DeviceRun(Run):
 
 def complete_portable(given: dict[str, Any]) -> CompletionResult:
     """`complete` for the arguments ``given``, checked one by one already."""
-    X = given["X"]
-    parts = X if isinstance(X, tuple) else (X,)
-    library = _library(parts)
-    _refuse(given, library)
+    _refuse(given)
     entries = device_entries(
-        X, weights=given["weights"], dtype=given["dtype"], shape=given["shape"]
+        given["X"], weights=given["weights"], dtype=given["dtype"], shape=given["shape"]
     )
     k, n = int(given["n_components"]), min(entries.shape)
     if k > n:
@@ -107,17 +108,10 @@ def complete_portable(given: dict[str, Any]) -> CompletionResult:
     return result
 
 
-def _library(parts: tuple[Any, ...]) -> str:
-    names = (array_namespace(part).__name__ for part in parts)
-    return next(
-        name.removeprefix("array_api_compat.")
-        for name in names
-        if name not in ("numpy", "array_api_compat.numpy")
-    )
-
-
-def _refuse(given: dict[str, Any], library: str) -> None:
+def _refuse(given: dict[str, Any]) -> None:
     """Say which parameter asks for what only NumPy arrays can have."""
+    X = given["X"]
+    library = next(filter(None, map(library_of, X if isinstance(X, tuple) else (X,))))
     asked = {
         name: (given[name], " or ".join(map(repr, allowed)))
         for name, allowed in _ALLOWED.items()

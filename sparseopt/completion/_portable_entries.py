@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparseopt._core._array_api import (
+    SUPPORT,
     array_namespace,
     device,
     from_numpy_like,
-    is_numpy,
     is_on_host,
     to_numpy,
 )
@@ -146,8 +146,17 @@ class _RefusedError(Exception):
 
 
 def is_portable(X: Any) -> bool:
-    """Whether X, or an array of the tuple X, is of a library other than NumPy."""
-    return any(not is_numpy(array_namespace(part)) for part in _parts(X).values())
+    """Whether X, or an array of the tuple X, is fitted in a library of its own."""
+    return any(map(library_of, _parts(X).values()))
+
+
+def library_of(value: Any) -> str:
+    """The library of an array that fits are known to work with, "" for NumPy's."""
+    try:
+        name = array_namespace(value).__name__.rpartition("array_api_compat.")[2]
+    except TypeError:  # columns of tables can have dlpack and no namespace
+        return ""
+    return name if name in set(SUPPORT["completion.complete"]) - {"numpy"} else ""
 
 
 def device_entries(X: Any, *, weights: Any, dtype: Any, shape: Any) -> DeviceEntries:
@@ -157,7 +166,7 @@ def device_entries(X: Any, *, weights: Any, dtype: Any, shape: Any) -> DeviceEnt
     then read by the host. Otherwise that reads only how long rows are.
     """
     parts = _parts(X)
-    like = next(x for x in parts.values() if not is_numpy(array_namespace(x)))
+    like = next(x for x in parts.values() if library_of(x))
     xp = array_namespace(like)
     try:
         if shape is not None and not isinstance(X, tuple):
@@ -190,12 +199,12 @@ def _parts(X: Any) -> dict[str, Any]:
 
 
 def _on_host(value: Any) -> Any:
-    return value if is_numpy(array_namespace(value)) else to_numpy(value)
+    return to_numpy(value) if library_of(value) else value
 
 
 def _beside(value: Any, like: Any, name: str) -> Any:
     """An array of the library and device of another, without its derivatives."""
-    if is_numpy(array_namespace(value)):
+    if not library_of(value):
         value = np.asarray(value)
         if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
             raise _RefusedError

@@ -204,7 +204,7 @@ def _solve(xp: ModuleType, H: Any, d: Any, g: Any, least: bool) -> Any:
     that H and g have along its null space. Rows that still have no answer stay where
     they are.
     """
-    k, eps = H.shape[-1], xp.finfo(H.dtype).eps
+    k, eps = H.shape[-1], float(xp.finfo(H.dtype).eps)
     diagonal = xp.linalg.diagonal(H) + d
     largest = xp.max(diagonal, axis=1)
     largest = xp.where(largest > 0, largest, xp.ones_like(largest))

@@ -1,87 +1,26 @@
 """`complete` for arrays of other libraries: the fit of NumPy arrays, where they lie."""
 
-import importlib
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from sparseopt import Status
 from sparseopt._core._array_api import device, to_numpy
-from sparseopt.completion import Checkpoint, CompletionResult, complete
+from sparseopt.completion import CompletionResult, complete
 from sparseopt.completion import _portable_entries as layout
 from sparseopt.datasets import make_low_rank
 from sparseopt.exceptions import ConvergenceWarning
 
+from ._libraries import LIBRARIES, dense, library, on_host, there, triplets
+
 M, N, K = 60, 50, 3
 
 
-def _strict():
-    """On a device that NumPy cannot read, as a GPU's."""
-    xp = pytest.importorskip("array_api_strict")
-    return xp, xp.Device("device1")
-
-
-def _torch():
-    pytest.importorskip("torch")
-    return importlib.import_module("array_api_compat.torch"), "cpu"
-
-
-def _cuda():
-    torch = pytest.importorskip("torch")
-    if not torch.cuda.is_available():
-        pytest.skip("this torch sees no CUDA device")
-    return importlib.import_module("array_api_compat.torch"), "cuda:0"
-
-
-def _cupy():
-    pytest.importorskip("cupy")
-    xp = importlib.import_module("array_api_compat.cupy")
-    return xp, xp.__array_namespace_info__().default_device()
-
-
-LIBRARIES = {"strict": _strict, "torch": _torch, "cuda": _cuda, "cupy": _cupy}
-GPU = [pytest.param(name, marks=pytest.mark.gpu) for name in ("cuda", "cupy")]
-
-
-@pytest.fixture(params=["strict", "torch", *GPU])
+@pytest.fixture(params=LIBRARIES)
 def lib(request):
-    """Arrays of a library: ``lib(x)`` is a copy of a NumPy array there."""
-    xp, where = LIBRARIES[request.param]()
-
-    def put(x):
-        return xp.asarray(np.array(x), device=where)
-
-    put.xp = xp
-    n_threads = getattr(xp, "get_num_threads", int)()
-    if n_threads:
-        xp.set_num_threads(1)  # torch's spin, which costs where others run
-    yield put
-    if n_threads:
-        xp.set_num_threads(n_threads)
-
-
-def triplets(X):
-    rows, cols = X.tocoo().coords
-    return rows.astype(np.int64), cols.astype(np.int64), X.data
-
-
-def dense(X):
-    out = np.full(X.shape, np.nan, X.dtype)
-    rows, cols = X.tocoo().coords
-    out[rows, cols] = X.data
-    return out
-
-
-def there(lib, X):
-    return tuple(map(lib, X))
-
-
-def on_host(result):
-    """U, s and V, and Z."""
-    U, s, V = (to_numpy(x).astype(np.float64) for x in (result.U, result.s, result.V))
-    return SimpleNamespace(U=U, s=s, V=V, Z=(U * s) @ V.T, result=result)
+    with library(request.param) as put:
+        yield put
 
 
 @pytest.fixture(scope="module")
@@ -368,126 +307,3 @@ def test_predictions(lib, problem, tmp_path):
     loaded = CompletionResult.load(tmp_path / "fit.npz")
     np.testing.assert_array_equal(loaded.U, to_numpy(result.U))
     assert "U: array (60, 3)" in repr(result)
-
-
-# --------------------------------------------------------------------- what is refused
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("solver", "als"), ("loss", "huber"), ("delta", 1.0), ("debias", False),
-        ("biases", "both"), ("bias_reg", 1.0), ("nonnegative", True),
-        ("reg", "count"), ("cg_steps", 3), ("precision", "mixed"),
-        ("validation_fraction", 0.1), ("duplicates", "sum"), ("n_threads", 1),
-        ("n_components", "auto"), ("alpha", "auto"),
-    ],
-)  # fmt: skip
-def test_options_of_numpy_arrays(lib, name, value):
-    options = {"n_components": 1, name: value}
-    with pytest.raises(
-        ValueError, match=f"The {name!r} parameter .* for NumPy arrays. Got {value!r}"
-    ):
-        complete(lib(np.ones((4, 3))), **options)
-
-
-def test_results_and_callbacks_that_do_not_fit(lib, noisy, tmp_path):
-    X = lib(np.ones((M, N)))
-    biased = complete(noisy.X, K, biases="both", alpha=1.0)
-    with pytest.raises(ValueError, match=r"'init' parameter .* without biases"):
-        complete(X, K, init=biased)
-    with pytest.raises(ValueError, match=r"'callback' parameter .* for NumPy arrays"):
-        complete(X, K, callback=Checkpoint(tmp_path / "a.npz"))
-
-
-def _bad_triplets():
-    i, x = np.array([0, 1]), np.array([1.0, 2.0])
-    for name, X, options in (
-        ("nan", (i, i, np.array([1.0, np.nan])), {}),
-        ("infinite", (i, i, np.array([1.0, np.inf])), {}),
-        ("large for float32", (i, i, x * 1e200), {"dtype": "float32"}),
-        ("complex", (i, i, x * 1j), {}),
-        ("float ids", (i * 1.0, i, x), {}),
-        ("negative id", (i, i - 1, x), {}),
-        ("row too large", (i, i, x), {"shape": (1, 2)}),
-        ("column too large", (i, i, x), {"shape": (2, 1)}),
-        ("too large a matrix", (i + 2**31, i, x), {}),
-        ("bad shape", (i, i, x), {"shape": (2.5, 1)}),
-        ("short ids", (i[:1], i, x), {}),
-        ("2-d ids", (i[:, None], i, x), {}),
-        ("2-d values", (i, i, x[:, None]), {}),
-        ("no entries", (i[:0], i[:0], x[:0]), {}),
-        ("two arrays", (i, x), {}),
-        ("four arrays", (i, i, x, x), {}),
-        ("twice", (i * 0, i * 0, x), {}),
-        ("negative weight", (i, i, x), {"weights": -x}),
-        ("infinite weight", (i, i, x), {"weights": x * np.inf}),
-        ("zero weights", (i, i, x), {"weights": x * 0}),
-        ("short weights", (i, i, x), {"weights": x[:1]}),
-        ("rank", (i, i, x), {"n_components": 5}),
-    ):
-        yield pytest.param(X, options, id=name)
-
-
-def _bad_matrices():
-    X = np.eye(3)
-    for name, Y, options in (
-        ("all missing", X * np.nan, {}),
-        ("infinite matrix", np.full((2, 2), np.inf), {}),
-        ("1-d", X[0], {}),
-        ("empty", X[:0], {}),
-        ("complex matrix", X * 1j, {}),
-        ("weights of another shape", X, {"weights": X[:2]}),
-        ("weight that is missing", X, {"weights": np.where(X > 0, np.nan, 1)}),
-    ):
-        yield pytest.param(Y, options, id=name)
-
-
-@pytest.mark.parametrize(("X", "options"), [*_bad_triplets(), *_bad_matrices()])
-def test_bad_input_is_told_as_for_numpy_arrays(lib, X, options):
-    def error(put):
-        given = tuple(map(put, X)) if isinstance(X, tuple) else put(X)
-        mine = {"n_components": 1, **options}
-        if "weights" in mine:
-            mine["weights"] = put(mine["weights"])
-        with pytest.raises((ValueError, TypeError)) as info:
-            complete(given, **mine)
-        return info.type, str(info.value)
-
-    assert error(lib) == error(np.array)
-
-
-def test_arrays_lie_in_one_place(lib, problem):
-    """NumPy arrays and lists are brought to the others."""
-    rows, cols, x = triplets(problem.X)
-    expected = on_host(complete(there(lib, (rows, cols, x)), K, random_state=0))
-    weights = np.ones(len(x))
-    for X in ((rows, cols[::-1][::-1], lib(x)), (lib(rows), cols.tolist(), x.tolist())):
-        result = complete(X, K, weights=weights, random_state=0)
-        assert device(result.U) == device(expected.result.U)
-        np.testing.assert_allclose(on_host(result).Z, expected.Z, atol=1e-10)
-    strict = pytest.importorskip("array_api_strict")
-    if lib.xp is strict:
-        other = strict.asarray(x)
-        with pytest.raises(ValueError, match="'values' array must be on the device of"):
-            complete((lib(rows), lib(cols), other), K)
-        with pytest.raises(ValueError, match="'weights' array must be on the device"):
-            complete(there(lib, (rows, cols, x)), K, weights=other)
-    else:
-        with pytest.raises(TypeError, match="'values' array must be of the library"):
-            complete((lib(rows), lib(cols), strict.asarray(x)), K)
-
-
-def test_torch_tensors_of_other_kinds(problem):
-    torch = pytest.importorskip("torch")
-    X = torch.asarray(dense(problem.X))
-    with pytest.raises(ValueError, match=r"'X' array must be dense. .* \(rows, cols"):
-        complete(torch.eye(3).to_sparse(), 1)
-    with pytest.raises(ValueError, match="must hold data"):
-        complete(torch.ones(3, 3, device="meta"), 1)
-    tracked = complete(X.clone().requires_grad_(True), K, random_state=0)
-    assert not tracked.U.requires_grad
-    assert complete(X, K, dtype="float32", random_state=0).U.dtype == torch.float32
-    for half in (torch.float16, torch.bfloat16):
-        result = complete(X.to(half), K, max_iter=60, tol_obj=1e-3, random_state=0)
-        assert result.U.dtype == torch.float32

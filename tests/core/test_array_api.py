@@ -83,6 +83,14 @@ def test_read_only_results_are_not_shared(xp):
         assert to_numpy(back).tolist() == [0, 1, 2]
 
 
+def test_reversed_arrays(xp):
+    """Torch has no negative strides, not even along axes of length one."""
+    like = xp.asarray([1.0])
+    for array in (np.arange(3.0)[::-1], np.ones((1, 1))[:, ::-1], np.float64(2.0)):
+        back = from_numpy_like(np.asarray(array), like)
+        np.testing.assert_array_equal(to_numpy(back), array)
+
+
 def test_numpy_is_passed_through():
     array = np.zeros(3)
     assert to_numpy(array) is array
