@@ -89,13 +89,19 @@ def random_start(
     """Random frames, and equal singular values that give the size of the entries."""
     width = padded(k, entries.dtype)
     frames = []
-    for size in entries.shape:
-        F = aligned((size, width), entries.dtype)
-        F[:, :k] = rng.standard_normal((size, k))
+    for side in (entries.rows, entries.cols):
+        F = aligned((side.n_rows, width), entries.dtype)
+        draws = rng.standard_normal((side.n_rows, k))
+        F[:, :k] = without_empty(draws, np.diff(side.ptr))
         frames.append(orthonormalise(F, k)[0])
     mean = sum_squares(entries.rows.val) / max(entries.n_entries, 1)
     size = np.sqrt(mean * np.prod(entries.shape, dtype=np.float64) / k)
     return frames[0], np.full(k, size), frames[1]
+
+
+def without_empty(F: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """F with zeros in rows without entries, which no half-step would change."""
+    return F * (counts > 0)[:, None]
 
 
 def given(

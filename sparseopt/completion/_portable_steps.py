@@ -15,7 +15,7 @@ from scipy import linalg
 
 from sparseopt._core._array_api import device, from_numpy_like, to_numpy
 from sparseopt.completion._frames import LOST
-from sparseopt.completion._init import EXTRA, given, rounds_for, trim
+from sparseopt.completion._init import EXTRA, given, rounds_for, trim, without_empty
 from sparseopt.completion._portable_entries import DeviceEntries, Part
 from sparseopt.completion._run import Factors
 from sparseopt.completion._sweeps import Sweeps
@@ -165,7 +165,8 @@ class DeviceRows:
 
     def _left(self, part: Part, G: Any, a: Any) -> Any:
         """Errors of the values in a part."""
-        return part.val - self.xp.matmul(G, a[:, :, None])[:, :, 0]
+        product = self.xp.matmul(a[:, None, :], self.xp.matrix_transpose(G))
+        return part.val - product[:, 0, :]
 
     def _squares(self, part: Part, r: Any) -> Any:
         square = r * r if part.weight is None else part.weight * r * r
@@ -285,7 +286,9 @@ def random_on_device(
     """The start of `random_start`, from the same random numbers."""
     e, frames = entries, []
     for side in (e.rows, e.cols):
-        F = e.array(rng.standard_normal((len(side.counts), k)))
+        F = e.array(
+            without_empty(rng.standard_normal((len(side.counts), k)), side.counts)
+        )
         frames.append(thin_svd(e.xp, e.xp.take(F, side.order, axis=0))[0])
     mean = DeviceRows(e).square_of_values(weighted=False) / e.n_entries
     s = np.full(k, math.sqrt(mean * math.prod(e.shape) / k))

@@ -72,6 +72,21 @@ def test_full_observation_is_the_truncated_svd():
     np.testing.assert_allclose(product(result), best, atol=1e-5)
 
 
+@pytest.mark.parametrize("init", ["spectral", "random"])
+@pytest.mark.parametrize("solver", ["auto", "als", "als-exact"])
+def test_rows_without_entries_are_zero(problem, solver, init):
+    """From a random start too: nothing but the ridge has a say in them."""
+    X = np.full((90, 70), np.nan)
+    X[problem.X.tocoo().coords] = problem.X.data
+    X[4], X[:, 7] = np.nan, np.nan
+    with pytest.warns(UserWarning, match=r"1 rows \(4\) .* 1 columns \(7\)"):
+        result = complete(X, 3, solver=solver, init=init, random_state=0)
+    assert result.converged
+    Z = product(result)
+    np.testing.assert_allclose(Z[4], 0, atol=1e-6)
+    np.testing.assert_allclose(Z[:, 7], 0, atol=1e-6)
+
+
 def test_transposition_permutation_and_scale(problem):
     M = truth(problem)
     rng = np.random.default_rng(1)

@@ -222,6 +222,33 @@ def test_rows_that_the_data_leave_open(lib, problem):
     np.testing.assert_allclose(np.delete(f.Z, [4, 7], axis=0), expected, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("seed", range(12))
+def test_any_problem_ends_where_the_kernels_end(lib, seed):
+    """Empty and short rows, equal rows, zero weights, ranks up to the full one."""
+    rng = np.random.default_rng(seed)
+    m, n = map(int, rng.integers(1, 30, 2))
+    k = int(rng.integers(1, min(m, n) + 1))
+    X = rng.normal(size=(m, k)) @ rng.normal(size=(k, n))
+    X = np.full((m, n), 3.0) if seed % 4 == 0 else np.round(X) if seed % 4 == 1 else X
+    X[rng.random((m, n)) > rng.choice([0.2, 0.5, 1.0])] = np.nan
+    X[0, 0] = 2.0
+    weights = rng.uniform(0, 2, (m, n)) * (rng.random((m, n)) < 0.8)
+    weights[0, 0] = 1.0
+    options = {
+        "alpha": float(rng.choice([0.0, 0.5])),
+        "init": str(rng.choice(["spectral", "random"])),
+        "max_iter": 25,
+        "random_state": seed,
+    }
+    expected = complete(X, k, weights=weights, solver="als-exact", **options)
+    result = complete(lib(X), k, weights=lib(weights), **options)
+    # singular rows are solved in other ways, and move the path by roundings of theirs
+    scale = np.nansum(weights * X**2)
+    assert abs(result.objective - expected.objective) < 1e-6 * scale
+    assert np.isfinite(on_host(result).Z).all()
+
+
 # ------------------------------------------------------------------ limits and starts
 
 
