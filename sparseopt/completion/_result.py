@@ -28,13 +28,13 @@ class CompletionResult(Result):
     `validation_fraction` the columns of U and V are not orthonormal, and s is a scale
     of theirs. Besides the attributes below it has those of every result: ``status``,
     ``converged``, ``message``, ``n_iter``, ``objective``, ``residual`` (relative error
-    at the observed entries), ``gap``, ``history`` and ``elapsed``.  Of a fit to arrays
-    of another library, arrays but for ``history`` are of that, on its device.
+    at the observed entries), ``gap``, ``history`` and ``elapsed``.
 
     Parameters
     ----------
     U : ndarray of shape (m, k)
-        Left singular vectors.
+        Left singular vectors. These, and all arrays below but ``history``, are of the
+        library and on the device of the input.
     s : ndarray of shape (k,)
         Singular values, descending.
     V : ndarray of shape (n, k)
