@@ -9,6 +9,7 @@ from sparseopt import Status
 from sparseopt._core._array_api import device, to_numpy
 from sparseopt.completion import CompletionResult, complete
 from sparseopt.completion import _portable_entries as layout
+from sparseopt.completion import _portable_steps as steps
 from sparseopt.datasets import make_low_rank
 from sparseopt.exceptions import ConvergenceWarning
 
@@ -149,6 +150,23 @@ def test_small_and_trivial(lib):
     np.testing.assert_allclose(
         to_numpy(integers.reconstruct()), np.outer([1, 2, 3], [1, 1, 2]), atol=1e-7
     )
+
+
+def test_the_host_sees_little(lib, problem, monkeypatch):
+    """Lengths of rows once, then squares of the rank; never entries or factors."""
+    sizes = []
+
+    def spy(x):
+        sizes.append(int(np.prod(x.shape)))
+        return to_numpy(x)
+
+    X = there(lib, triplets(problem.X))
+    for module in (layout, steps):
+        monkeypatch.setattr(module, "to_numpy", spy)
+    result = complete(X, K, shape=(M, N), random_state=0)
+    assert sizes[:2] == [M + 1, N + 1]
+    assert set(sizes[2:]) == {(K + 10) ** 2, K**2}  # of the start, of sweeps
+    assert sizes.count(K**2) >= 2 * result.n_iter - 1
 
 
 # ------------------------------------------------------------- rows of all lengths
