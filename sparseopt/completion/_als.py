@@ -180,22 +180,28 @@ class Driver:
         self._show(lam, self._done)
 
     def flat(self) -> bool:
-        """Whether the objective has levelled off over three sweeps."""
-        if len(self.objectives) < 4:
-            return False
-        first, last = self.objectives[-4], self.objectives[-1]
-        if first - last >= self.run.tol_obj * abs(first):
+        """Whether the objective, or the error at held-out entries, has levelled off."""
+        if not (self._level() or self.run.stale):
             return False
         if not self.single:
             return True
         self.double()  # perhaps float32 alone is flat
         self.objectives.clear()
+        self.run.forget()
         return False
+
+    def _level(self) -> bool:
+        """Whether three sweeps have left the objective as it was."""
+        if len(self.objectives) < 4:
+            return False
+        first, last = self.objectives[-4], self.objectives[-1]
+        return not first - last >= self.run.tol_obj * abs(first)
 
     def forget(self) -> None:
         """Start to watch anew: what came before was another objective."""
         self.objectives.clear()
         self.ratios.clear()
+        self.run.forget()
 
     def double(self) -> None:
         """Leave single precision."""

@@ -168,7 +168,9 @@ def complete(
         "mixed" iterates in float32 until that has no more digits, then in float64 with
         Gauss-Newton increments in float32: as accurate, and faster from rank 30 on.
     validation_fraction : float, default=0.0
-        Share of the entries held out; the iterate that is best on them is returned.
+        Share of the entries held out, at random, but rather not where rows or columns
+        need theirs.  The fit ends when the error there falls no more; the iterate that
+        had the least is returned, be it one with the ridge of the homotopy.
     shape : tuple of int, optional
         Of the matrix, for triplets; the largest index plus one if not given.
     duplicates : {"raise", "sum", "last", "mean"}, default="raise"
@@ -181,7 +183,8 @@ def complete(
         Of the spectral start, a held-out part and restarts.
     callback : callable, optional
         Called after each iteration with a read-only state: ``n_iter``, ``elapsed``,
-        ``objective``, ``residual``, ``ridge``, ``factors``.  A true return value stops
+        ``objective``, ``residual``, ``ridge``, ``factors``, with held-out entries
+        ``validation`` (the error there).  A true return value stops
         the solver.
     verbose : int, default=0
         0 silent, 1 progress bar and summary, 2 a line each half second, 3 every line.
@@ -280,7 +283,7 @@ def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
         max_time=given["max_time"],
         verbose=given["verbose"],
         callback=given["callback"],
-        fields=FIELDS,
+        fields=(*FIELDS, *["validation"] * (given["validation_fraction"] > 0)),
     )
     with monitor, blas_limit(1):  # sums of several would have other bits
         alpha = saved["alpha"] if saved else given["alpha"]
@@ -299,10 +302,15 @@ def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
             mark=mark,
         )
         monitor.finish(result.status, result.message)
-    if result.outlier_mask is not None:
-        mask = places_of_mask(given["X"], result.outlier_mask, entries)
-        result = replace(result, outlier_mask=mask)
-    warn_of_gaps(result, entries.n_entries)
+    n_fitted = entries.n_entries
+    if result.held_out_mask is not None:
+        n_fitted -= int(np.count_nonzero(result.held_out_mask))
+    places = [
+        None if mask is None else places_of_mask(given["X"], mask, entries)
+        for mask in (result.outlier_mask, result.held_out_mask)
+    ]
+    result = replace(result, outlier_mask=places[0], held_out_mask=places[1])
+    warn_of_gaps(result, n_fitted)
     hint = None
     if result.status is Status.MAX_ITER:
         hint = "increase max_iter, tol, or tol_obj for data with noise"
@@ -339,9 +347,10 @@ def check_bias_reg(owner: str, bias_reg: Any) -> None:
 
 # Options of which only those of one row may be asked for together.
 _TOGETHER = (
-    {"nonnegative=True"},
+    {"nonnegative=True", "validation_fraction"},
     {"loss='huber'", "alpha='auto'"},
     {"precision='mixed'", "alpha='auto'", "solver"},
+    {"precision='mixed'", "validation_fraction", "solver"},
     {"biases", "reg='count'", "validation_fraction"},
 )
 

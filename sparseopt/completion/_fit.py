@@ -23,6 +23,7 @@ from sparseopt.completion._result import CompletionResult
 from sparseopt.completion._resume import SavedFit, marker, restore, snapshot
 from sparseopt.completion._robust import solve_robust
 from sparseopt.completion._run import Factors, Run, Stop
+from sparseopt.completion._validation import HeldOut, hold_out
 
 PLAIN: dict[str, Callable[[Run], Status]] = {
     "auto": solve_auto,
@@ -51,10 +52,16 @@ def fit_entries(
 ) -> CompletionResult:
     """Run a method, or that which the options ask for; return its last iterate.
 
-    Whatever ends a run, be it an interrupt, the iterate is a complete one. ``mark``
-    tells fits apart, for checkpoints.
+    With the option "validation_fraction" some of the entries are held out, and it is
+    the iterate that had the least error there. Whatever ends a run, be it an interrupt,
+    the iterate is a complete one. ``mark`` tells fits apart, for checkpoints.
     """
     scaled, unit = in_units(entries)
+    held_out: HeldOut | None = None
+    fraction = options.get("validation_fraction", 0.0)
+    if fraction:
+        saved = init.fit["methods"] if isinstance(init, SavedFit) else None
+        scaled, held_out = hold_out(scaled, k, alpha, fraction, rng, saved)
     if unit != 1.0:
         options = {**options, **_in_units(options, unit)}
     if options.get("homotopy") == "auto" and not isinstance(init, str):
@@ -71,14 +78,37 @@ def fit_entries(
         monitor,
         _start(scaled, k, init, rng, unit, method is solve_ratings),
         options,
+        held_out=held_out,
     )
     run.lazy["factors"] = lambda: _unpadded(run.factors, unit)
     mark = mark or marker("", {}, entries)
     run.lazy["checkpoint"] = lambda: snapshot(run, unit, mark())
     if isinstance(init, SavedFit):
         restore(run, init)
+    if held_out is not None:
+        if "held_out" in run.saved:
+            held_out.restore(run.saved.pop("held_out"))
+        run.keeps["held_out"] = held_out.keep
     status = _solve(run, method)
-    return _result(run, status, unit)
+    run.take_best()
+    mask = None
+    if fraction:
+        run.note = f"{run.note} {_choice(run)}".strip()
+        none = np.zeros(entries.n_entries, bool)
+        mask = none if held_out is None else held_out.mask
+    return replace(_result(run, status, unit), held_out_mask=mask)
+
+
+def _choice(run: Run) -> str:
+    """Which iterate was taken, for the message of the result."""
+    held_out = run.held_out
+    if held_out is None:
+        return "No entry could be held out."
+    return (
+        f"Taken is iterate {held_out.at}, the best at {held_out.entries.n_entries} "
+        f"held-out entries; objective and residual are of the {run.entries.n_entries} "
+        "others."
+    )
 
 
 def _method(options: dict[str, Any]) -> Callable[[Run], Status]:
@@ -86,12 +116,7 @@ def _method(options: dict[str, Any]) -> Callable[[Run], Status]:
         return solve_nonnegative
     if options["loss"] == "huber":
         return solve_robust
-    ratings = (
-        options["biases"],
-        options["reg"] != "frobenius",
-        options["validation_fraction"],
-    )
-    if any(ratings):
+    if options["biases"] or options["reg"] != "frobenius":
         return solve_ratings
     return PLAIN[options["solver"]]
 
@@ -197,6 +222,8 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
     with np.errstate(over="ignore", invalid="ignore"):
         history["objective"] *= square
         history["ridge"] *= unit
+        if run.held_out is not None:
+            history["validation"] *= unit
     return CompletionResult(
         U=U,
         s=s,

@@ -42,12 +42,13 @@ def folds(n_entries: int, cv: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def safe_split(
-    entries: Entries, fraction: float, rng: np.random.Generator
+    entries: Entries, fraction: float, rng: np.random.Generator, least: int = 1
 ) -> np.ndarray:
     """Entries to train on: about ``1 - fraction``, some in every row and column.
 
-    One entry of each row and of each column, drawn at random, is never held out; the
-    held-out ones are drawn among the rest, as many as asked for if there are enough.
+    The held-out ones are drawn among those that rows and columns have beyond their
+    ``least``, as many as asked for; if these are too few, also among the others, but
+    one entry of each row and of each column, drawn at random, is never held out.
 
     Returns
     -------
@@ -58,12 +59,19 @@ def safe_split(
     order = rng.permutation(N)
     rank = np.empty(N, np.int64)
     rank[order] = np.arange(N)
-    must = np.zeros(N, bool)
+    # 0 may be held out, 1 if there is nothing else, 2 never
+    needed = np.zeros(N, np.int8)
     for side, ranks in ((entries.rows, rank), (entries.cols, rank[entries.perm])):
-        starts = side.ptr[:-1][np.diff(side.ptr) > 0]
-        # the last of the order in each row
-        must[order[np.maximum.reduceat(ranks, starts)]] = True
-    free = order[~must[order]]
+        ids = np.repeat(np.arange(side.n_rows), np.diff(side.ptr))
+        key = ids * N + ranks
+        key.sort()  # by rank, within rows
+        key -= ids * N
+        left = side.ptr[ids + 1] - np.arange(N)
+        for many, need in ((least, 1), (1, 2)):
+            kept = order[key[left <= many]]
+            needed[kept] = np.maximum(needed[kept], need)
+    free = order[np.argsort(needed[order], kind="stable")]
+    free = free[: N - np.count_nonzero(needed == 2)]
     keep = np.ones(N, bool)
     keep[free[: round(fraction * N)]] = False
     return keep

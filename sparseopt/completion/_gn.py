@@ -177,7 +177,7 @@ class GaussNewton:
         run = self.run
         if not self._resumed:
             self._poor, self._more, self._first = 0, 0, True
-        while self._poor < _PATIENCE:
+        while self._poor < _PATIENCE and not run.stale:
             if self._resumed:
                 ratio, self._resumed = self._ratio, False
             else:

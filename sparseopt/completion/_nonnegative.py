@@ -33,7 +33,8 @@ def solve_nonnegative(run: Run) -> Status:
     Returns
     -------
     Status
-        CONVERGED when the relative error is below ``run.tol``, or the objective level.
+        CONVERGED when the relative error is below ``run.tol``, or when the objective
+        or the error at held-out entries falls no more.
     """
     half = HalfSteps(run.entries, run.k)
     run.solver = "nonnegative"
@@ -66,7 +67,7 @@ def solve_nonnegative(run: Run) -> Status:
             run.update(_factors(*pair, run.k), rss, objective, ridge=run.alpha)
         if not math.isfinite(objective):
             return Status.NUMERICAL_FAILURE
-        if run.residual <= run.tol:
+        if run.residual <= run.tol or run.stale:
             return Status.CONVERGED
         if history[-3] - objective <= run.tol_obj * objective:
             return Status.CONVERGED

@@ -12,7 +12,6 @@ import numpy as np
 from sparseopt._core._status import Status
 from sparseopt.completion import _biases
 from sparseopt.completion._biases import Ridges, has
-from sparseopt.completion._folds import safe_split, subset
 from sparseopt.completion._frames import column_squares
 from sparseopt.completion._half_step import HalfSteps
 from sparseopt.completion._kernels import aligned
@@ -20,7 +19,7 @@ from sparseopt.completion._problem import Entries, padded
 from sparseopt.completion._run import Factors, Run
 
 REGS = ("frobenius", "count")
-_WINDOW, _PATIENCE = 3, 5
+_WINDOW = 3
 _CG_STEPS = 2
 _BIAS_REG = 5.0
 
@@ -37,48 +36,26 @@ def solve_ratings(run: Run) -> Status:
     tells L D and R / D apart. They are the start too, unless their ``s`` is zero.
 
     Options: "biases", "reg", "bias_reg" (a number, or one for rows and one for
-    columns), "cg_steps", "validation_fraction".
+    columns), "cg_steps".
     """
     run.solver = "als-ratings"
-    fraction = run.options.get("validation_fraction") or 0.0
-    entries, held_out, keep = run.entries, None, None
     saved, work = run.saved.pop("ratings", None), run.work
-    if fraction > 0:
-        if saved:
-            keep = np.unpackbits(saved["keep"], count=entries.n_entries).astype(bool)
-        else:
-            keep = safe_split(entries, fraction, run.rng)
-        held_out = subset(entries, ~keep)
-        entries = subset(entries, keep)
-    fit = Fit.start(run, entries)
-    best = _Best(held_out, fit.intercept)
+    fit = Fit.start(run)
     objectives: deque[float] = deque(maxlen=_WINDOW + 1)
-    stop = False
     if saved:
         objectives.extend(saved["objectives"])
-        stop = best.restore(saved["best"])
-    run.keeps["ratings"] = lambda: {
-        "keep": None if keep is None else np.packbits(keep),
-        "objectives": list(objectives),
-        "best": best.keep(),
-    }
-    try:
-        while True:
-            if saved:  # the callback of a sweep was what came last
-                saved = None
-            else:
-                rss = fit.sweep()
-                objectives.append(0.5 * (rss + sum(fit.penalty)))
-                run.work = work + fit.steps.work
-                factors = fit.factors()
-                stop = best.offer(fit, factors)
-                run.validation = best.history
-                run.update(factors, rss, objectives[-1], ridge=run.alpha)
-            if stop or run.residual <= run.tol or _levelled(objectives, run.tol_obj):
-                return Status.CONVERGED
-    finally:
-        if best.factors is not None:
-            run.factors = best.factors
+    run.keeps["ratings"] = lambda: {"objectives": list(objectives)}
+    while True:
+        if saved:  # the callback of a sweep was what came last
+            saved = None
+        else:
+            rss = fit.sweep()
+            objectives.append(0.5 * (rss + sum(fit.penalty)))
+            run.work = work + fit.steps.work
+            run.update(fit.factors(), rss, objectives[-1], ridge=run.alpha)
+        level = run.residual <= run.tol or _levelled(objectives, run.tol_obj)
+        if level or run.stale:
+            return Status.CONVERGED
 
 
 def _levelled(objectives: deque[float], tol: float) -> bool:
@@ -86,39 +63,6 @@ def _levelled(objectives: deque[float], tol: float) -> bool:
     if len(objectives) <= _WINDOW:
         return False
     return objectives[0] - objectives[-1] <= tol * abs(objectives[-1])
-
-
-class _Best:
-    """Early stopping: the iterate of the lowest error at held-out entries."""
-
-    def __init__(self, held_out: Entries | None, intercept: float) -> None:
-        self.history: list[float] = []
-        self.factors: Factors | None = None
-        self._at = 0
-        self._entries = None if held_out is None else shifted(held_out, intercept)
-
-    def offer(self, fit: Fit, factors: Factors) -> bool:
-        """Take note of an iterate; true when there has been no better one for long."""
-        if self._entries is None:
-            return False
-        rmse = error(self._entries, fit.L, fit.R)
-        self.history.append(rmse)
-        if not rmse >= min(self.history[:-1], default=math.inf):
-            self.factors, self._at = factors, len(self.history)
-        return self._over()
-
-    def _over(self) -> bool:
-        return len(self.history) - self._at >= _PATIENCE
-
-    def keep(self) -> dict[str, Any]:
-        """State in a callback."""
-        return {"history": self.history, "at": self._at, "factors": self.factors}
-
-    def restore(self, saved: dict[str, Any]) -> bool:
-        """Take up what `keep` gave; true as `offer` was then."""
-        self.history, self._at = saved["history"], saved["at"]
-        self.factors = saved["factors"]
-        return self._entries is not None and self._over()
 
 
 def error(entries: Entries, L: np.ndarray, R: np.ndarray) -> float:
@@ -186,8 +130,9 @@ class Fit:
             self._measure(transposed)
 
     @classmethod
-    def start(cls, run: Run, entries: Entries) -> Fit:
+    def start(cls, run: Run) -> Fit:
         """From the factors of the run, or small random ones beside shrunken means."""
+        entries = run.entries
         ridges = make_ridges(entries, run.k, run.alpha, run.options)
         given = run.factors if np.any(run.factors.s) else None
         intercept = 0.0

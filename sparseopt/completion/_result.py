@@ -24,11 +24,11 @@ _BLOCK = 1 << 16
 class CompletionResult(Result):
     """Low-rank completion of a matrix: ``intercept + biases + U diag(s) V'``.
 
-    Returned by `sparseopt.completion.complete`. With biases, `reg`, `nonnegative` or
-    `validation_fraction` the columns of U and V are not orthonormal, and s is a scale
-    of theirs. Besides the attributes below it has those of every result: ``status``,
-    ``converged``, ``message``, ``n_iter``, ``objective``, ``residual`` (relative error
-    at the observed entries), ``gap``, ``history`` and ``elapsed``.
+    Returned by `sparseopt.completion.complete`. With biases, `reg` or `nonnegative` the
+    columns of U and V are not orthonormal, and s is a scale of theirs. Besides the
+    attributes below it has those of every result: ``status``, ``converged``,
+    ``message``, ``n_iter``, ``objective``, ``residual`` (relative error at the observed
+    entries that were not held out), ``gap``, ``history`` and ``elapsed``.
 
     Parameters
     ----------
@@ -54,6 +54,9 @@ class CompletionResult(Result):
     outlier_mask : ndarray of bool or None
         Entries taken for gross errors (``loss="huber"``): (m, n) for dense input, else
         aligned with the stored entries of the input.
+    held_out_mask : ndarray of bool or None
+        Entries that were not fitted (``validation_fraction``), in the form of
+        `outlier_mask`.
     underdetermined_rows, underdetermined_cols : ndarray of int
         Rows and columns with fewer observed entries than the rank: their predictions
         are of minimum norm, and not determined by the data.
@@ -61,7 +64,8 @@ class CompletionResult(Result):
         Products with all entries, in units of ``2 n_entries k`` operations.
     history : ndarray
         Structured array with a row for each iteration: ``n_iter``, ``time`` (s),
-        ``objective``, ``residual`` and ``ridge``.
+        ``objective``, ``residual`` and ``ridge``; ``validation``, the root mean squared
+        error at held-out entries, where there are any.
 
     Examples
     --------
@@ -85,6 +89,7 @@ class CompletionResult(Result):
     solver: str = ""
     n_restarts: int = 0
     outlier_mask: np.ndarray | None = None
+    held_out_mask: np.ndarray | None = None
     underdetermined_rows: np.ndarray = field(default_factory=lambda: _none())
     underdetermined_cols: np.ndarray = field(default_factory=lambda: _none())
     work: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from sparseopt._core._status import Status
 from sparseopt.completion._half_step import scaled
 from sparseopt.completion._kernels import aligned
 from sparseopt.completion._problem import Entries, padded, sum_squares
+
+if TYPE_CHECKING:
+    from sparseopt.completion._validation import HeldOut
 
 # Numbers that algorithms show beside objective and residual: for `Monitor(fields=...)`.
 FIELDS = ("ridge", "inner")
@@ -45,6 +48,17 @@ class Factors:
     @property
     def k(self) -> int:
         return len(self.s)
+
+    def errors(self, entries: Entries) -> np.ndarray:
+        """Values minus predictions at the entries, in row order and not weighted."""
+        r = entries.residual(scaled(self.U, self.s), self.V)[0]
+        if self.row_bias is not None:
+            r -= np.repeat(self.row_bias.astype(r.dtype), np.diff(entries.rows.ptr))
+        if self.col_bias is not None:
+            r -= self.col_bias.astype(r.dtype)[entries.rows.idx]
+        if self.intercept:
+            r -= r.dtype.type(self.intercept)
+        return r
 
     def cut(self, k: int) -> Factors:
         """The leading k directions."""
@@ -80,6 +94,8 @@ class Run:
         Bound on the relative decrease of the objective over three iterations.
     options : dict
         What algorithms look up: "cg_steps", "homotopy", ...
+    held_out : HeldOut, optional
+        Entries that are not among those fitted, on which each iterate is tried.
     """
 
     entries: Entries
@@ -102,7 +118,7 @@ class Run:
     solver: str = ""  # what gave the answer, in words
     outliers: np.ndarray | None = None  # of the entries in row order
     lazy: dict[str, Any] = field(default_factory=dict)  # for callbacks, made if asked
-    validation: list[float] = field(default_factory=list)  # RMSE where held out
+    held_out: HeldOut | None = None
     measured: Factors | None = None  # those whose residual came from a pass over all
     # state of methods by name: what they are asked for in a callback, and what one that
     # goes on from a checkpoint takes up
@@ -121,6 +137,9 @@ class Run:
         self.n_iter += 1
         self.residual = math.sqrt(rss) / self.norm
         self.objective = objective
+        if self.held_out is not None:
+            penalty = objective - 0.5 * rss
+            fields["validation"] = self.held_out.offer(self.factors, penalty)
         status = self.monitor.update(
             self.n_iter,
             objective=objective,
@@ -131,6 +150,26 @@ class Run:
         if status is not None:
             raise Stop(status)
 
+    @property
+    def stale(self) -> bool:
+        """Whether the error at held-out entries, if there are any, falls no more."""
+        return self.held_out is not None and self.held_out.stale
+
+    def forget(self) -> None:
+        """The ridge is at its end: whether the error falls counts from here."""
+        if self.held_out is not None:
+            self.held_out.forget()
+
+    def take_best(self) -> None:
+        """Go back to the iterate that had the least error at held-out entries."""
+        held_out = self.held_out
+        if held_out is None or held_out.best is None:
+            return
+        self.factors = held_out.best
+        self.residual = self.certify()
+        rss = (self.residual * self.norm) ** 2
+        self.objective, self.measured = 0.5 * rss + held_out.penalty, self.factors
+
     def certify(self) -> float:
         """Relative error of the factors at the observed entries, computed anew.
 
@@ -138,14 +177,8 @@ class Run:
         """
         if self.factors is self.measured and self.outliers is None:
             return self.residual
-        f, side = self.factors, self.entries.rows
-        r = self.entries.residual(scaled(f.U, f.s), f.V)[0]
-        if f.row_bias is not None:
-            r -= np.repeat(f.row_bias.astype(r.dtype), np.diff(side.ptr))
-        if f.col_bias is not None:
-            r -= f.col_bias.astype(r.dtype)[side.idx]
-        if f.intercept:
-            r -= r.dtype.type(f.intercept)
+        side = self.entries.rows
+        r = self.factors.errors(self.entries)
         weight = side.weight
         if self.outliers is not None:
             weight = ~self.outliers if weight is None else weight * ~self.outliers

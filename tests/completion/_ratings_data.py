@@ -35,13 +35,15 @@ def triplets(entries):
     return rows, side.idx, side.val.astype(float), weight.astype(float)
 
 
-def make_run(entries, k, alpha, *, max_iter=20, tol_obj=0.0, seed=0, **options):
+def make_run(
+    entries, k, alpha, *, max_iter=20, tol_obj=0.0, seed=0, held_out=None, **options
+):
     width = padded(k, entries.dtype)
     U, V = (np.zeros((size, width), entries.dtype) for size in entries.shape)
     monitor = Monitor("test", max_iter=max_iter, fields=("ridge",))
     return Run(
         entries, k, alpha, 0.0, tol_obj, np.random.default_rng(seed), monitor,
-        Factors(U, np.zeros(k), V), options=options,
+        Factors(U, np.zeros(k), V), options=options, held_out=held_out,
     )  # fmt: skip
 
 

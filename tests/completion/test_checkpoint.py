@@ -74,6 +74,15 @@ CASES = {
         lambda: easy(np.float32, noise=0.3),
         {"validation_fraction": 0.2, "alpha": 0.1, "tol_obj": 0.0, "max_iter": 30},
     ),
+    "held out of low-rank data": (easy, {"validation_fraction": 0.1}),
+    "held out of ratings": (
+        lambda: easy(noise=0.3),
+        {"validation_fraction": 0.2, "alpha": 0.1, "biases": "both", "reg": "count"},
+    ),
+    "held out, nonnegative": (
+        easy,
+        {"validation_fraction": 0.2, "nonnegative": True, "max_iter": 40},
+    ),
     "small unit": (lambda: easy() * 2.0**-100, {"biases": "both", "alpha": 2.0**-95}),
     "weights": (weighted, {}),
     "old generator": (easy, {"random_state": np.random.RandomState(3)}),

@@ -114,7 +114,7 @@ def test_factors_vanish_at_the_largest_ridge_only(reg, biases):
     alpha = largest_alpha(entries, options)
     for factor, vanish in ((1.02, True), (0.98, False)):
         run = make_run(entries, 3, factor * alpha, cg_steps=6, **options)
-        state = Fit.start(run, entries)
+        state = Fit.start(run)
         for _ in range(2000):
             state.sweep()
         size = np.abs(state.factors().U).max()
@@ -122,7 +122,7 @@ def test_factors_vanish_at_the_largest_ridge_only(reg, biases):
 
 
 def _converged(entries, k, alpha, **options):
-    state = Fit.start(make_run(entries, k, alpha, cg_steps=6, **options), entries)
+    state = Fit.start(make_run(entries, k, alpha, cg_steps=6, **options))
     for _ in range(2000):
         state.sweep()
     return state.factors()

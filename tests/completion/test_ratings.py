@@ -1,11 +1,10 @@
-"""Ratings with biases: half-steps against least squares, optimality, early stopping."""
+"""Ratings with biases: half-steps against least squares, optimality, threads."""
 
 import numpy as np
 import pytest
 
 from sparseopt import Status
 from sparseopt.completion import _biases
-from sparseopt.completion._folds import safe_split, subset
 from sparseopt.completion._ratings import Fit
 
 from ._ratings_data import (
@@ -43,7 +42,7 @@ def test_half_step_is_least_squares_for_each_row(biases, reg, weighted, transpos
     k, alpha, lam = 3, 0.4, (1.5, 2.5)
     entries = ratings(weighted=weighted)
     run = make_run(entries, k, alpha, biases=biases, reg=reg, bias_reg=lam, cg_steps=60)
-    state = Fit.start(run, entries)
+    state = Fit.start(run)
     state.sweep()  # away from the start
     fixed, unknown = (state.L, state.R) if transposed else (state.R, state.L)
     before = unknown.copy()
@@ -92,7 +91,7 @@ def test_objective_never_rises_and_is_the_stated_one(biases, reg, dtype):
 def test_gradient_vanishes_at_convergence(biases, reg):
     entries = ratings(seed=1)
     run = make_run(entries, 2, 0.3, biases=biases, reg=reg, bias_reg=1.0, cg_steps=6)
-    state = Fit.start(run, entries)
+    state = Fit.start(run)
     for _ in range(3000):
         state.sweep()
     f = state.factors()
@@ -144,57 +143,7 @@ def test_given_factors_are_the_start():
     first, _ = fit(entries, 2, 0.3, biases="both", reg="count", max_iter=10)
     run = make_run(entries, 2, 0.3, biases="both", reg="count")
     run.factors = first.factors
-    np.testing.assert_array_equal(Fit.start(run, entries).factors().U, first.factors.U)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_early_stopping_returns_the_best_iterate(seed):
-    # far more factors than the data have, hardly any ridge: errors rise again
-    entries = ratings(60, 40, share=0.3, seed=seed)
-    run, status = fit(
-        entries, 8, 0.01, biases="both", validation_fraction=0.2, max_iter=200,
-        seed=seed,
-    )  # fmt: skip
-    assert status == Status.CONVERGED
-    best = int(np.argmin(run.validation))
-    assert len(run.validation) == best + 1 + 5
-    keep = safe_split(entries, 0.2, np.random.default_rng(seed))
-    rows, cols, x, _ = triplets(subset(entries, ~keep))
-    error = np.sqrt(np.mean((x - predict(run.factors, rows, cols)) ** 2))
-    assert error == pytest.approx(min(run.validation), rel=1e-10)
-
-
-def test_best_iterate_is_kept_at_the_limit_of_iterations():
-    entries = ratings(60, 40, share=0.3)
-    run, status = fit(
-        entries, 8, 0.01, biases="both", validation_fraction=0.2, max_iter=4
-    )
-    assert status == Status.MAX_ITER
-    assert len(run.validation) == 4
-
-
-@pytest.mark.parametrize("fraction", [0.05, 0.3, 0.9])
-def test_split_leaves_entries_in_every_row_and_column(fraction):
-    entries = ratings(50, 30, share=0.1, seed=5)
-    keep = safe_split(entries, fraction, np.random.default_rng(0))
-    part = subset(entries, keep)
-    for whole, side in ((entries.rows, part.rows), (entries.cols, part.cols)):
-        there = np.diff(whole.ptr) > 0
-        assert np.all(np.diff(side.ptr)[there] > 0)
-    if fraction < 0.5:
-        assert (~keep).sum() == round(fraction * entries.n_entries)
-
-
-def test_subset_is_what_sorting_anew_gives():
-    entries = ratings(weighted=True)
-    keep = np.random.default_rng(0).random(entries.n_entries) < 0.5
-    part = subset(entries, keep)
-    rows, cols, x, w = (a[keep] for a in triplets(entries))
-    wanted = entries_of(rows, cols, x, entries.shape, weight=w)
-    for a, b in ((part.rows, wanted.rows), (part.cols, wanted.cols)):
-        for name in ("ptr", "idx", "val", "weight"):
-            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
-    np.testing.assert_array_equal(part.perm, wanted.perm)
+    np.testing.assert_array_equal(Fit.start(run).factors().U, first.factors.U)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -205,9 +154,7 @@ def test_threads_do_not_change_a_bit(dtype):
         entries = entries_of(
             rows, cols, x, (200, 150), dtype=dtype, n_threads=n_threads
         )
-        run, _ = fit(
-            entries, 4, 0.5, biases="both", reg="count", validation_fraction=0.1
-        )
+        run, _ = fit(entries, 4, 0.5, biases="both", reg="count")
         answers.append(run.factors)
     for name in ("U", "V", "row_bias", "col_bias"):
         np.testing.assert_array_equal(*(getattr(f, name) for f in answers))
