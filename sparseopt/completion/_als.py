@@ -171,7 +171,7 @@ class Driver:
         if sweeps.rss <= target and not self.single:
             sweeps.measure()  # what is reported has been seen
             run.measured = sweeps.factors
-        run.work += (sweeps.half.work - work) / 2 * sweeps.k / run.k
+        run.work += (sweeps.half.work - work) * sweeps.k / run.k
         if not math.isfinite(sweeps.rss):
             raise Stop(Status.NUMERICAL_FAILURE)
         self.ratios.append(math.sqrt(sweeps.rss) / before if before > 0 else 0.0)

@@ -46,7 +46,7 @@ def solve_altmin(run: Run) -> Status:
         U, s, W = orthonormalise(left, run.k)
         factors = Factors(U, s, rotate(V, W))
         rss = run.entries.residual(scaled(U, s), factors.V)[1]
-        run.work += 0.5
+        run.work += 1
         run.update(factors, rss, 0.5 * rss)
         if run.residual < run.tol:
             return Status.CONVERGED

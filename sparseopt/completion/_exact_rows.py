@@ -40,7 +40,7 @@ def exact_half_step(
             entries.n_threads,
         )  # fmt: skip
     # syrk makes k / 2 products out of each gathered row
-    half.work += 1 + k / 4
+    half.work += 2 + k / 2
     half.n_fallback += int(np.count_nonzero(state))
     failed = np.flatnonzero(state == _exact.FAILED)
     if failed.size:
@@ -104,5 +104,5 @@ def nonnegative_half_step(
             half.dropped[transposed], entries.chunks(transposed, half.width),
             entries.n_threads,
         )  # fmt: skip
-    half.work += 1 + k / 4
+    half.work += 2 + k / 2
     return float(half.rss[transposed].sum())

@@ -77,7 +77,7 @@ class GaussNewton:
         return {name: getattr(self, name) for name in names}
 
     def _measure(self, f: Factors) -> tuple[np.ndarray, float]:
-        self.run.work += 0.5
+        self.run.work += 1
         return self.run.entries.residual(scaled(f.U, f.s), f.V)
 
     def value(self, f: Factors, rss: float) -> float:
@@ -92,7 +92,7 @@ class GaussNewton:
         before = self.value(run.factors, self.rss)
         tangent = Tangent(run.entries, run.factors, self.single)
         increment, inner = self._solve(tangent, give_up)
-        run.work += tangent.work / 2
+        run.work += tangent.work
         self.error = _length(increment, run.factors)
         if increment is None:
             return 1.0

@@ -104,7 +104,9 @@ class HalfSteps:
             e.n_threads,
             None if base is None else self.pad(base),
         )
-        self.work += steps + 0.5
+        # the residual and its product with the factor, the same for a direction, but
+        # of the last direction the curvature alone
+        self.work += 2 * steps + 1
         return float(self.rss[transposed].sum())
 
     def exact(

@@ -51,14 +51,14 @@ def least_squares(
     rows = _Rows(run, part, transposed, fixed, unknown)
     work = {"cg": rows.cg, "sketch": rows.sketch, "cholesky": rows.cholesky}[solver]
     with blas_limit(1):
-        run.work += work(tol) / 2 * part.n_entries / max(run.entries.n_entries, 1)
+        run.work += work(tol) * part.n_entries / max(run.entries.n_entries, 1)
     return unknown
 
 
 class _Rows:
     """One half-step; the methods fill ``unknown`` and return its work.
 
-    Work is in units of ``4 n_entries k`` operations, as that of `HalfSteps`.
+    Work is in units of ``2 n_entries k`` operations, as that of `HalfSteps`.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class _Rows:
         failed = np.flatnonzero((state == _exact.FAILED) & (self.counts > 0))
         if failed.size:
             self.direct(failed)
-        return 1 + k / 4
+        return 2 + k / 2
 
     def sketch(self, tol: float) -> float:
         """CG with a preconditioner of its own for each row, QR for short rows."""
@@ -124,7 +124,7 @@ class _Rows:
         for chunks in self.slices(20.0 * self.k, 5.0 * self.k**3 + 1000.0):
             self._sketched(size, seed, tol, steps, chunks)
         short = self.counts <= 2 * size
-        products = np.where(short, self.k / 2, steps + 1.0)
+        products = np.where(short, self.k, 2 * steps + 2.0)
         return float(products @ self.counts) / max(self.part.n_entries, 1)
 
     def direct(self, rows: np.ndarray) -> None:

@@ -56,7 +56,7 @@ def solve_nonnegative(run: Run) -> Status:
         else:
             start = _beyond(pair[0], before[0], beta), _beyond(pair[1], before[1], beta)
             rss, objective = step(*start)
-            run.work = work + half.work / 2
+            run.work = work + half.work
             if objective > history[-1] and beta > 0:
                 before, beta = pair, 0.0  # too far: once more, from the last iterate
                 continue

@@ -51,7 +51,7 @@ def solve_ratings(run: Run) -> Status:
         else:
             rss = fit.sweep()
             objectives.append(0.5 * (rss + sum(fit.penalty)))
-            run.work = work + fit.steps.work
+            run.work = work + fit.steps.work * fit.ridges.width / run.k
             run.update(fit.factors(), rss, objectives[-1], ridge=run.alpha)
         level = run.residual <= run.tol or _levelled(objectives, run.tol_obj)
         if level or run.stale:

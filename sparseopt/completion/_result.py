@@ -61,7 +61,11 @@ class CompletionResult(Result):
         Rows and columns with fewer observed entries than the rank: their predictions
         are of minimum norm, and not determined by the data.
     work : float
-        Products with all entries, in units of ``2 n_entries k`` operations.
+        Operations at the fitted entries in iterations, in units of ``2 n_entries k``:
+        how many times a matrix of rank k (that asked for) could have been compared
+        with them. A half-step of s steps of conjugate gradients takes ``2 s + 1``, an
+        exact one ``2 + k / 2``; rows that are done earlier count in full. The start,
+        checks between iterations and the choice of `alpha` do not count.
     history : ndarray
         Structured array with a row for each iteration: ``n_iter``, ``time`` (s),
         ``objective``, ``residual`` and ``ridge``; ``validation``, the root mean squared

@@ -111,7 +111,7 @@ class _Huber:
                 self.lam = self.lam * _GAMMA if self.lam > _END * first else 0.0
                 deltas.append(self.delta)
                 objectives.append(objective)
-                run.work = work + self.half.work / 2
+                run.work = work + self.half.work
                 run.update(self.factors, rss, objective, ridge=run.alpha)
             if not math.isfinite(objective):
                 return Status.NUMERICAL_FAILURE
@@ -136,6 +136,7 @@ class _Huber:
         fixed, moved = (f.U, f.V) if transposed else (f.V, f.U)
         unknown = scaled(moved, f.s)
         r = self.orders[transposed].residual(unknown, fixed)[0]
+        self.half.work += 1
         if self.follows:
             floor = _FLOOR * run.norm / math.sqrt(max(len(r), 1))
             self.delta = min(self.delta, max(_DELTA * _MAD * _median(r), floor))
@@ -224,6 +225,7 @@ def _mark(run: Run, entries: Entries, outliers: np.ndarray) -> None:
 
 
 def _residual(run: Run, entries: Entries) -> np.ndarray:
+    run.work += 1
     return entries.residual(scaled(run.factors.U, run.factors.s), run.factors.V)[0]
 
 
@@ -259,4 +261,6 @@ def _sweeps(run: Run, at: dict[str, Any]) -> None:
             f = _refactor(unknown, fixed, run.k, transposed)
         rss = run.entries.residual(scaled(f.U, f.s), f.V)[1]
         at["sweeps"] += 1
+        run.work += half.work + 1
+        half.work = 0.0
         run.update(f, rss, 0.5 * rss + run.alpha * float(f.s.sum()), ridge=run.alpha)

@@ -109,7 +109,7 @@ class Run:
     options: dict[str, Any] = field(default_factory=dict)
     n_iter: int = 0
     n_restarts: int = 0
-    work: float = 0.0
+    work: float = 0.0  # products with all entries, of 2 n_entries k operations
     residual: float = math.nan
     objective: float = math.nan
     norm: float = 0.0  # sqrt of the weighted sum of squared values

@@ -131,8 +131,13 @@ class _State:
     def r(self) -> int:
         return len(self.s)
 
+    def count(self, products: float) -> None:
+        """Note products with all entries, of the rank that the iterate has now."""
+        self.run.work += products * self.r / self.run.k
+
     def measure(self) -> None:
         """Residuals of the iterate in both orders, and its objective."""
+        self.count(1)
         E, self.rss = self.entries.residual(scaled(self.U, self.s), self.V)
         w = self.entries.rows.weight
         self.E = E if w is None else w * E
@@ -157,7 +162,7 @@ class _State:
                 moved, self.s, W = orthonormalise(unknown, self.r)
                 fixed = rotate(fixed, W)
                 self.U, self.V = (fixed, moved) if transposed else (moved, fixed)
-            self.run.work += half.work / 2
+            self.count(half.work)
             half.work = 0.0
             self.measure()
             self.show()
@@ -167,6 +172,7 @@ class _State:
 
     def gradient(self) -> tuple[np.ndarray, np.ndarray]:
         """Of both factors, each column divided by the root of its singular value."""
+        self.count(2)
         e = self.entries
         gU = self.alpha * self.U - e.multiply(self.E, self.V, False)
         gV = self.alpha * self.V - e.multiply(self.E, self.U, True)
@@ -337,7 +343,7 @@ class _Hessian:
         EA = _spmm(e, self.E_cols, A)
         out[: self.m] = self._fit(False, A, B) + (alpha * A - EB) * self.inverse
         out[self.m :] = self._fit(True, A, B) + (alpha * B - EA) * self.inverse
-        st.run.work += 2
+        st.count(8)
         return out
 
     def _fit(self, transposed: bool, A: np.ndarray, B: np.ndarray) -> np.ndarray:

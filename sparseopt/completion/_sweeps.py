@@ -117,5 +117,5 @@ class Sweeps:
         """``rss`` from a pass over the entries, free of what sweeps add up."""
         f = self.factors
         self.rss = self.entries.residual(scaled(f.U, f.s), f.V)[1]
-        self.half.work += 0.5
+        self.half.work += 1
         return self.rss

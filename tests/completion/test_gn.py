@@ -180,4 +180,4 @@ def test_hopeless_step_is_given_up() -> None:
     before = run.work
     assert not GaussNewton(run).finish(give_up=True)
     assert run.factors is sweeps.factors
-    assert run.work - before < 20
+    assert run.work - before < 40
