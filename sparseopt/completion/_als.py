@@ -20,6 +20,10 @@ _LAST = 1e-8
 _DROP, _BELOW = 0.1, 0.3
 # Its factor past the end of the path, while directions sleep.
 _LATE = 0.5
+# All directions are in place when the ridge is this part of what would remove the
+# weakest: from there on it may fall faster. And it no longer matters when it is this
+# part of the residual's norm, were that noise.
+_PLACED, _PACE, _FAINT = 0.1, 0.7, 0.1
 # A sweep that leaves more than this of the residual is a slow one.
 SLOW = 0.6
 # float32 has done its work at this relative error.
@@ -38,6 +42,9 @@ class Homotopy:
         Ridge now, the least of the homotopy, and the one after it.
     gamma : float
         Factor of a sweep.
+    fixed : bool
+        Whether the factor is always gamma; if not, it falls faster where all directions
+        are in place, and ends where it has no more part in the residual.
     eager : bool
         Whether it may fall faster, with the residual.
     """
@@ -46,6 +53,7 @@ class Homotopy:
     end: float
     final: float
     gamma: float
+    fixed: bool = True
     eager: bool = False
 
     def over(self) -> bool:
@@ -55,25 +63,30 @@ class Homotopy:
         """Next ridge after a sweep that multiplied the residual by ``ratio``."""
         if self.over():
             return
-        asleep = sweeps.asleep(self.lam)
+        asleep, gamma = sweeps.asleep(self.lam), self.gamma
         if self.lam < self.end:
-            lam = _LATE * self.lam
-        else:
-            lam = self.gamma * self.lam
+            gamma = _LATE
+        elif not self.fixed and self.lam < _PLACED * sweeps.weakest:
+            gamma = min(gamma, _PACE)
+        lam = gamma * self.lam
         if self.eager and ratio <= SLOW and not asleep:
             level = _BELOW * noise_norm(sweeps)
             lam = max(_DROP * self.lam, min(lam, level))
         # directions that still sleep may be those of the smallest singular values
         end = self.end * (_LAST if asleep else 1.0)
+        if not (self.fixed or asleep):
+            end = max(end, _FAINT * noise_norm(sweeps))
         self.lam = lam if lam > max(end, self.final) else self.final
 
 
-def homotopy(sweeps: Sweeps, gamma: float, *, eager: bool = False) -> Homotopy:
+def homotopy(
+    sweeps: Sweeps, gamma: float, *, fixed: bool = True, eager: bool = False
+) -> Homotopy:
     """Schedule for a start; gamma 0 is none."""
     lam = _START * sweeps.density * float(sweeps.factors.s[0])
     if gamma == 0.0 or lam <= sweeps.alpha:
         return Homotopy(sweeps.alpha, 0.0, sweeps.alpha, 1.0)
-    return Homotopy(lam, _END * lam, sweeps.alpha, gamma, eager)
+    return Homotopy(lam, _END * lam, sweeps.alpha, gamma, fixed, eager)
 
 
 def noise_norm(sweeps: Sweeps) -> float:
@@ -196,6 +209,17 @@ class Driver:
             return False
         first, last = self.objectives[-4], self.objectives[-1]
         return not first - last >= self.run.tol_obj * abs(first)
+
+    def left(self) -> float:
+        """Part of the objective that sweeps would still take off.
+
+        The last two decreases, continued as a geometric series.
+        """
+        if len(self.objectives) < 3:
+            return math.inf
+        a, b, c = self.objectives[-3:]
+        ratio = (b - c) / (a - b) if a > b else 1.0
+        return (b - c) * ratio / ((1 - ratio) * c) if ratio < 1 and c > 0 else math.inf
 
     def forget(self) -> None:
         """Start to watch anew: what came before was another objective."""

@@ -18,7 +18,7 @@ from sparseopt.completion._als import (
     oversampling,
 )
 from sparseopt.completion._frames import orthonormalise
-from sparseopt.completion._gn import GaussNewton
+from sparseopt.completion._gn import HOPE, GaussNewton
 from sparseopt.completion._half_step import scaled
 from sparseopt.completion._init import spectral
 from sparseopt.completion._kernels import aligned
@@ -26,9 +26,9 @@ from sparseopt.completion._problem import padded
 from sparseopt.completion._run import Factors, Run
 from sparseopt.completion._sweeps import Sweeps
 
-# Factor of the ridge in a sweep: with few entries for each degree of freedom, with
-# more, and where the ridge may follow the residual.
-_CAREFUL, _STEADY, _EAGER = 0.95, 0.8, 0.5
+# Factor of the ridge in a sweep: with few entries for each degree of freedom, with few
+# for each log(rows), with more, and where the ridge may follow the residual.
+_CAREFUL, _SCARCE, _STEADY, _EAGER = 0.95, 0.9, 0.65, 0.5
 # Few entries: for each degree of freedom, or in a row for each log(rows).
 _FEW, _FEW_IN_ROW = 2.0, 5.0
 # Directions more than the rank at the last start, until the ridge is this part of its
@@ -38,6 +38,9 @@ _EXTRA, _NARROW = 5, 0.01
 _STRUCTURE = 1.4
 # A local minimum leaves less than this of the values; what leaves more is not low-rank.
 _LOW_RANK = 0.05
+# Where singular values grow so much after the path, the minimum is at infinity; with a
+# residual below this the data may have a better one.
+_RUN, _LOW = 2.0, 0.3
 # Ratios of residuals at which eager sweeps are given up: soon where singular values are
 # far apart, which a slow ridge sorts out faster, late where the start alone is poor.
 _SPREAD, _STALL = 10.0, 0.9
@@ -51,7 +54,7 @@ def solve_auto(run: Run) -> Status:
     Sweeps whose ridge follows the residual solve what has entries enough. When they
     stall, the start is taken up again with a ridge that falls slowly; and once more,
     with additional directions, where the minimum found is small and its residuals have
-    structure. The best of these is the answer.
+    structure, or where it is at infinity. The best of these is the answer.
     """
     return _Auto(run).solve()
 
@@ -65,7 +68,8 @@ class _Auto:
         self.rung, self.phase = 0, ""
         self.start: Factors | None = run.factors
         self.best: tuple[float, float, Factors] | None = None
-        self.slow, self.tried, self.first = 0, False, 0.0
+        self.slow, self.first = 0, 0.0  # of the homotopy
+        self.tried, self.size = False, 0.0  # of what comes after it
         saved = run.saved.pop("auto", None)
         if saved:
             self._restore(saved)
@@ -82,12 +86,12 @@ class _Auto:
             "best": best if self.rung < len(self.ladder) else None,
         }
         if self.phase == "newton":
-            return {**kept, "newton": self.newton.keep()}
+            return {**kept, "newton": self.newton.keep(), "size": self.size}
         kept["driver"] = self.driver.keep()
         if self.phase == "homotopy":
             path = asdict(self.path)
             return {**kept, "path": path, "slow": self.slow, "first": self.first}
-        return {**kept, "tried": self.tried}
+        return {**kept, "tried": self.tried, "size": self.size}
 
     def _restore(self, saved: dict[str, Any]) -> None:
         run = self.run
@@ -97,7 +101,7 @@ class _Auto:
             objective, residual, factors = saved["best"]
             self.best = objective, residual, factors
         if self.phase == "newton":
-            self.tried = True
+            self.tried, self.size = True, saved["size"]
             self.driver = Driver(run)
             self.driver.double()
             self.newton = GaussNewton.resumed(run, saved["newton"], self.driver.float32)
@@ -107,7 +111,7 @@ class _Auto:
             self.path = Homotopy(**saved["path"])
             self.slow, self.first = saved["slow"], saved["first"]
         else:
-            self.tried = saved["tried"]
+            self.tried, self.size = saved["tried"], saved["size"]
 
     def solve(self) -> Status:
         run = self.run
@@ -167,7 +171,8 @@ class _Auto:
             k = min(run.k + extra, *run.entries.shape)
             wide = Factors(*spectral(run.entries, k, run.rng)) if k > run.k else None
             self.driver = Driver(run, wide)
-            self.path = homotopy(self.driver.sweeps, gamma)
+            fixed = run.options.get("homotopy", "auto") != "auto"
+            self.path = homotopy(self.driver.sweeps, gamma, fixed=fixed)
             self.first, self.phase = self.path.lam, "homotopy"
         if self.phase != "homotopy":
             return self._end()
@@ -182,21 +187,31 @@ class _Auto:
         return self._end()
 
     def _end(self) -> Status | None:
-        """What is left after the homotopy: sweeps, Gauss-Newton where they creep."""
+        """What is left after the homotopy: sweeps, Gauss-Newton where they creep.
+
+        None at a local minimum, or at one at infinity that is not of the last start.
+        """
         run, driver = self.run, self.driver
         if self.phase == "homotopy":
             driver.narrow()
             driver.forget()
             self.tried, self.phase = False, "end"
+            self.size = float(driver.sweeps.factors.s.sum())
+        last = self.rung == len(self.ladder) - 1
         while True:
             if self.phase == "end":
                 status = driver.step(run.alpha)
                 if status is not None:
                     return status
-                if driver.flat():
-                    return None if _local(driver) else Status.CONVERGED
-                creeps = np.median(driver.ratios[-_TAIL:]) > SLOW
-                if self.tried or not (creeps and len(driver.ratios) >= _TAIL):
+                grown = driver.sweeps.factors.s.sum() > _RUN * self.size
+                if grown and not last and _small(driver, _LOW):
+                    return None
+                flat = driver.flat()
+                if flat and not _local(driver):
+                    return Status.CONVERGED
+                if flat and self.tried:
+                    return None
+                if self.tried or not (flat or _creeps(driver)):
                     continue
                 self.tried = True
                 driver.double()
@@ -229,15 +244,26 @@ def _ladder(run: Run) -> tuple[tuple[float, int], ...]:
         return ((_CAREFUL, 0), last)
     size = max(run.entries.shape)
     scarce = run.entries.n_entries < _FEW_IN_ROW * size * math.log(size + 1)
-    return ((_EAGER, 0), (_CAREFUL if scarce else _STEADY, 0), last)
+    return ((_EAGER, 0), (_SCARCE if scarce else _STEADY, 0), last)
+
+
+def _creeps(driver: Driver) -> bool:
+    """Whether sweeps are slow, and would still come far: not so where noise is left."""
+    slow = len(driver.ratios) >= _TAIL and np.median(driver.ratios[-_TAIL:]) > SLOW
+    return bool(slow and driver.left() > HOPE)
 
 
 def _local(driver: Driver) -> bool:
     """Whether this looks like a local minimum of data that has the rank sought."""
-    run, sweeps = driver.run, driver.sweeps
-    if run.alpha > 0 or math.sqrt(sweeps.rss) > _LOW_RANK * run.norm:
+    if not _small(driver, _LOW_RANK):
         return False
-    return _structure(sweeps, run.rng) > _STRUCTURE
+    return _structure(driver.sweeps, driver.run.rng) > _STRUCTURE
+
+
+def _small(driver: Driver, part: float) -> bool:
+    """Whether the errors are less than a part of the values, and no penalty is why."""
+    rss, norm = driver.sweeps.rss, driver.run.norm
+    return driver.run.alpha == 0 and math.sqrt(rss) <= part * norm
 
 
 def _structure(sweeps: Sweeps, rng: np.random.Generator) -> float:

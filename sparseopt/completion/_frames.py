@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy import linalg
+from scipy.linalg import lapack
 
 from sparseopt.completion._kernels import aligned
 
@@ -33,7 +34,9 @@ def orthonormalise(A: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.nd
     s : ndarray of shape (k,), float64
     W : ndarray of shape (k, k), float64
     """
-    w, W = linalg.eigh(_gram(A, k), check_finite=False)
+    w, W, info = lapack.dsyevd(_gram(A, k))
+    if info:
+        return _by_qr(A, k)
     s = np.sqrt(np.maximum(w[::-1], 0.0))
     W = np.ascontiguousarray(W[:, ::-1])
     if s[0] > 0 and s[-1] > LOST * s[0]:
@@ -44,6 +47,10 @@ def orthonormalise(A: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.nd
         u, spread, wt = linalg.svd(R * s, check_finite=False)
         turn = linalg.solve_triangular(R, u, check_finite=False)
         return _times(A, W / s, turn), spread, W @ wt.T
+    return _by_qr(A, k)
+
+
+def _by_qr(A: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     B = A[:, :k].astype(np.float64, copy=False)
     Q, R = linalg.qr(B, mode="economic", check_finite=False)
     if Q.shape[1] < k:  # fewer rows than the rank

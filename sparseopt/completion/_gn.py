@@ -24,7 +24,7 @@ _ETA = (1e-4, 1e-1)
 _SHORTEST = 1e-4
 # A first step that after so many products foretells less than this of the sum of
 # squares is of no use: what is left is noise, or another minimum.
-_TRIAL, _HOPE = 8, 0.05
+_TRIAL, HOPE = 8, 0.05
 # A step that leaves more than this of the objective has failed; so many end the steps.
 _POOR, _PATIENCE = 0.8, 3
 # Steps after the residual is below its bound, for the error at the other entries.
@@ -147,7 +147,7 @@ class GaussNewton:
                 break
             a = rz / curvature
             gain += a * rz * unit**2
-            if give_up and inner == _TRIAL and gain < _HOPE * self.rss:
+            if give_up and inner == _TRIAL and gain < HOPE * self.rss:
                 break
             x += g.dtype.type(a) * p
             g -= g.dtype.type(a) * q
@@ -155,7 +155,7 @@ class GaussNewton:
             rz, last = float(np.vdot(g, z)), rz
             p *= g.dtype.type(rz / last)
             p += z
-        if (give_up and gain < _HOPE * self.rss) or not np.isfinite(x).all():
+        if (give_up and gain < HOPE * self.rss) or not np.isfinite(x).all():
             return None, inner
         return x if self.single is None else unit * x.astype(np.float64), inner
 

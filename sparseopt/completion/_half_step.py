@@ -32,6 +32,11 @@ class HalfSteps:
         self.width = padded(k, entries.dtype)
         self.work = 0.0
         self.n_fallback = 0
+        self._all = self.pad(np.ones(k))  # coordinates, where none is held
+        # mean squares of frames of columns and of rows
+        self._frames = tuple(
+            self.pad(np.full(k, 1 / max(n, 1))) for n in entries.shape[::-1]
+        )
         self.rss = tuple(np.zeros(n) for n in entries.shape)
         self.dropped = tuple(np.zeros(n) for n in entries.shape)
 
@@ -80,11 +85,8 @@ class HalfSteps:
         float
             Weighted sum of squared errors before the step.
         """
-        e, k = self.entries, self.k
+        e = self.entries
         side = e.side(transposed)
-        if curvature is None:
-            curvature = np.full(k, 1.0 / len(fixed))
-        free = np.ones(k) if held is None else ~np.asarray(held)
         cg_rows(
             side.ptr,
             side.idx,
@@ -93,8 +95,8 @@ class HalfSteps:
             fixed,
             unknown,
             self.pad(ridge),
-            self.pad(curvature),
-            self.pad(free),
+            self._frames[transposed] if curvature is None else self.pad(curvature),
+            self._all if held is None else self.pad(~np.asarray(held)),
             scale,
             steps,
             tol,

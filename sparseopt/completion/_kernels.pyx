@@ -4,6 +4,8 @@ Rows are handed out in chunks of about equal work, heaviest first; each row is s
 thread, so a result is the same to the last bit for any number of threads.  Arguments are not
 validated here.
 """
+import math
+
 import numpy as np
 
 from cython.parallel cimport prange, threadid
@@ -21,7 +23,7 @@ LINE = SO_LINE
 
 def aligned(shape, dtype, make=np.zeros):
     """Array that starts at a cache line, so that rows of whole lines are lines of memory."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = make(size + SO_LINE, np.uint8)
     start = -raw.ctypes.data % SO_LINE
     return raw[start:start + size].view(dtype).reshape(shape)

@@ -79,7 +79,12 @@ class Sweeps:
 
     def asleep(self, lam: float) -> bool:
         """Whether some direction is weaker than the ridge lets it be by itself."""
-        return bool(self.factors.s[-1] * self.density < _SLEEP * lam)
+        return bool(self.weakest < _SLEEP * lam)
+
+    @property
+    def weakest(self) -> float:
+        """Ridge that would remove the weakest direction."""
+        return float(self.factors.s[-1]) * self.density
 
     @property
     def density(self) -> float:

@@ -1,11 +1,12 @@
 """Half-steps, sweeps and the homotopy: exact rows, descent, equivariances, edges."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sparseopt.completion._als import solve_als
+from sparseopt.completion._als import Driver, homotopy, noise_norm, solve_als
 from sparseopt.completion._half_step import HalfSteps, scaled
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._run import Factors
@@ -214,3 +215,55 @@ def test_threads_do_not_change_the_result() -> None:
         assert solve(solve_als, run) == "max_iter"
         results.append(dense(run.factors))
     assert np.array_equal(*results)
+
+
+def path(sweeps, **options):
+    """Ridges of a schedule whose sweeps all have the same factors and errors."""
+    h = homotopy(sweeps, 0.9, **options)
+    out = [h.lam]
+    while not h.over():
+        h.advance(sweeps, 0.9)
+        out.append(h.lam)
+    return np.array(out)
+
+
+def test_schedules():
+    e, _ = problem(60, 50, 3, 5.0, noise=1e-3)
+    sweeps = Sweeps(e, start(e, 3).factors, 0.0)
+    for _ in range(30):
+        sweeps.sweep(0.0, 3)
+    sweeps.measure()
+    plain, free = path(sweeps), path(sweeps, fixed=False)
+    # to 1e-4 of its start, then none
+    np.testing.assert_allclose(plain[1:-1] / plain[:-2], 0.9)
+    assert len(plain) == math.ceil(math.log(1e-4) / math.log(0.9)) + 1
+    assert plain[-1] == free[-1] == 0.0
+    ratios = free[1:-1] / free[:-2]
+    placed = free[:-2] < 0.1 * sweeps.weakest
+    np.testing.assert_allclose(ratios, np.where(placed, 0.7, 0.9))
+    # the residuals are noise, a tenth of which is more than a ridge that matters
+    level = 0.1 * noise_norm(sweeps)
+    assert free[-2] > level >= 0.7 * free[-2]
+    assert level > plain[-2]
+
+
+def test_a_ridge_goes_on_while_directions_sleep():
+    e, _ = problem(60, 50, 3, 5.0)
+    f = start(e, 3).factors
+    weak = replace(f, s=f.s * np.array([1.0, 1.0, 1e-6]))
+    sweeps = Sweeps(e, weak, 0.0)
+    sweeps.measure()
+    lam = path(sweeps, fixed=False)
+    # past its end, to where the ridge lets the weakest be
+    assert (0.3 * lam[:-2] > sweeps.weakest).all()
+    assert 0 < lam[-2] < 1e-4 * lam[0]
+
+
+def test_what_is_left():
+    driver = Driver(start(problem(30, 20, 2, 3.0)[0], 2))
+    assert driver.left() == math.inf
+    driver.objectives = [10.0 + 2.0**-i for i in range(8)]
+    # 2^-7 is left of the series
+    assert driver.left() == pytest.approx(2.0**-7 / driver.objectives[-1])
+    driver.objectives = [3.0, 2.0, 1.0]  # by as much each time: to the end
+    assert driver.left() == math.inf
