@@ -129,10 +129,9 @@ class GaussNewton:
             # in float32 squares of a small gradient would be zero
             unit = float(np.abs(g).max()) or 1.0
             g = (g / unit).astype(np.float32)
-        inverse = tangent.curvature() + ridge
-        inverse = (1.0 / np.where(inverse > 0, inverse, 1.0)).astype(g.dtype)
+        solve = tangent.preconditioner(ridge)
         ridge = ridge.astype(g.dtype)
-        x, z = np.zeros_like(g), inverse * g
+        x, z = np.zeros_like(g), solve(g)
         p = z.copy()
         rz = first = float(np.vdot(g, z))
         gain, inner = 0.0, 0
@@ -151,7 +150,7 @@ class GaussNewton:
                 break
             x += g.dtype.type(a) * p
             g -= g.dtype.type(a) * q
-            z = inverse * g
+            z = solve(g)
             rz, last = float(np.vdot(g, z)), rz
             p *= g.dtype.type(rz / last)
             p += z

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 from scipy import linalg
 
 from sparseopt.completion._frames import orthonormalise, rotate
+from sparseopt.completion._grams import block_products, inverse_grams
 from sparseopt.completion._half_step import scaled
 from sparseopt.completion._kernels import aligned, product_rows
 from sparseopt.completion._problem import Entries, Side
@@ -13,6 +17,8 @@ from sparseopt.completion._run import Factors
 
 # Directions weaker than this part of the first move as if they had its weight.
 _WEAK = 1e-12
+# Numbers in blocks of a preconditioner at most: 512 MiB in float64.
+_MOST = 1 << 26
 
 
 class Tangent:
@@ -48,7 +54,7 @@ class Tangent:
         self._places = entries if single is None else single
         self.dtype = dtype = self._places.dtype
         f = factors.astype(dtype)
-        self.width, self._U = f.V.shape[1], f.U
+        self.width, self._U, self._V = f.V.shape[1], f.U, f.V
         self._right = aligned((n, 2 * self.width), dtype)
         self._right[:, : self.width] = f.V
         self._left = aligned((self.m, 2 * self.width), dtype)
@@ -99,11 +105,52 @@ class Tangent:
         self.work += 4.0
         return out, float(self._rss.sum())
 
+    def preconditioner(self, ridge: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Inverse of the diagonal blocks of the normal matrix plus diag(ridge).
+
+        A block is the Gram matrix of a row's entries, in the frame of the other side:
+        rows whose entries hardly determine them are what takes a plain diagonal long.
+        Where all blocks are too many numbers it is what the diagonal is expected to be.
+
+        Parameters
+        ----------
+        ridge : ndarray of shape (width,)
+
+        Returns
+        -------
+        callable
+            Gives a new vector for one of `normal`.
+        """
+        if sum(self.entries.shape) * self.k**2 > _MOST:
+            diagonal = self.curvature()[:, None] + ridge
+            inverse = 1.0 / np.where(diagonal > 0, diagonal, 1.0)
+            return inverse.astype(self.dtype).__mul__
+        e, k, sides = self._places, self.k, []
+        least = math.sqrt(np.finfo(self.dtype).eps)
+        d = ridge[:k].astype(self.dtype)
+        for transposed, F in ((False, self._V), (True, self._U)):
+            side = e.side(transposed)
+            H = np.empty((side.n_rows, k, k), self.dtype)
+            inverse_grams(
+                side.ptr, side.idx, F, side.weight, d, least, H,
+                e.chunks(transposed, self.width), e.n_threads,
+            )  # fmt: skip
+            sides.append(H)
+        self.work += float(k)  # half of a symmetric matrix for each side
+
+        def apply(g: np.ndarray) -> np.ndarray:
+            z = np.zeros_like(g)
+            block_products(sides[0], g[: self.m], z[: self.m], e.n_threads)
+            block_products(sides[1], g[self.m :], z[self.m :], e.n_threads)
+            return z
+
+        return apply
+
     def curvature(self) -> np.ndarray:
         """What the diagonal of the normal matrix is expected to be, for each row."""
         m, n = self.entries.shape
         rows, cols = (_weights(s) for s in (self.entries.rows, self.entries.cols))
-        return np.concatenate([rows / n, cols / m])[:, None]
+        return np.concatenate([rows / n, cols / m])
 
     def move(self, step: np.ndarray, t: float = 1.0) -> Factors:
         """The iterate whose balanced factors moved by t times their increments."""

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import linalg
 
-from sparseopt.completion import _gn
+from sparseopt.completion import _gn, _tangent
 from sparseopt.completion._gn import GaussNewton, solve_gn
 from sparseopt.completion._half_step import scaled
 from sparseopt.completion._run import Factors
@@ -75,13 +76,16 @@ def test_gradient_is_that_of_finite_differences(case: tuple) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.7])
+@pytest.mark.parametrize("room", [True, False], ids=["blocks", "diagonal"])
 def test_step_is_the_dense_one(
-    case: tuple, alpha: float, monkeypatch: pytest.MonkeyPatch
+    case: tuple, alpha: float, room: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Solved to the end, CG from zero gives the least preconditioned increment."""
     e, run, w, J = case
     run.alpha = alpha
     monkeypatch.setattr(_gn, "_ETA", (1e-14, 1e-14))
+    if not room:
+        monkeypatch.setattr(_tangent, "_MOST", 0)
     newton, f = GaussNewton(run), run.factors
     tangent = Tangent(e, f)
     got = unpad(newton._solve(tangent, give_up=False)[0])
@@ -91,11 +95,15 @@ def test_step_is_the_dense_one(
     if alpha:
         H += np.diag(np.tile(alpha / f.s, 35))
         g -= alpha * np.concatenate([unpad(f.U), unpad(f.V)])
-    diagonal = tangent.curvature() + (alpha / f.s)[None, :] * np.ones((35, 1))
-    root = np.sqrt(diagonal * np.ones((35, K))).ravel()
-    want = np.linalg.pinv(H / root / root[:, None], rcond=1e-10) @ (g / root) / root
-    # conjugate gradients on a singular system, against a cut at 1e-10 of its spectrum
-    np.testing.assert_allclose(got, want, atol=1e-6 * np.abs(want).max())
+    blocks = [H[i : i + K, i : i + K] for i in range(0, 35 * K, K)]
+    if not room:  # the expected diagonal in their place
+        expected = tangent.curvature()[:, None] + alpha / f.s
+        blocks = [np.diag(d) for d in expected]
+    root = linalg.block_diag(*(linalg.sqrtm(linalg.inv(b)).real for b in blocks))
+    want = root @ np.linalg.pinv(root @ H @ root, rcond=1e-7) @ root @ g
+    # conjugate gradients on a singular system, against a cut at 1e-7 of its spectrum;
+    # blocks have a shift of 1.5e-8 of their trace, which moves what is free
+    np.testing.assert_allclose(got, want, atol=1e-5 * np.abs(want).max())
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.7])

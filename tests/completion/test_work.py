@@ -48,7 +48,11 @@ def flops(monkeypatch):
         # residuals, gradient, and half of a symmetric matrix
         return 2 * len(idx) * (2 * k + k * k / 2)
 
+    def grams(ptr, idx, V, w, d, least, H, *rest):
+        return len(idx) * H.shape[1] ** 2  # half of a symmetric matrix
+
     count(_half_step, "cg_rows", cg)
+    count(_tangent, "inverse_grams", grams)
     count(_problem, "product_rows", product)
     count(_tangent, "product_rows", product)
     count(_problem, "spmm_rows", spmm)
