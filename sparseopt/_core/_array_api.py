@@ -51,7 +51,8 @@ def device(array: Any) -> Any:
 
 def is_on_host(array: Any) -> bool:
     """Whether an array of any library lies in the memory of the host."""
-    return str(device(array)).lower().startswith("cpu")
+    name = str(device(array)).lower()  # array_api_strict.Device('CPU_DEVICE') for one
+    return name.rpartition("device('")[2].startswith("cpu")
 
 
 def to_numpy(array: Any) -> np.ndarray:

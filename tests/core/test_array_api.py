@@ -13,6 +13,7 @@ from sparseopt._core._array_api import (
     device,
     from_numpy_like,
     is_numpy,
+    is_on_host,
     to_numpy,
 )
 
@@ -46,6 +47,12 @@ def test_compat_namespace_of_numpy_is_numpy():
 def test_libraries_do_not_mix():
     with pytest.raises(TypeError):
         array_namespace(np.zeros(2), strict.zeros(2))
+
+
+def test_what_lies_on_the_host(xp):
+    assert is_on_host(xp.asarray([1.0]))
+    assert is_on_host([1.0])
+    assert not is_on_host(strict.asarray([1.0], device=strict.Device("device1")))
 
 
 def test_there_and_back(xp, dtype):

@@ -5,6 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
+from sparseopt._core._array_api import to_numpy
 from sparseopt.prox import (
     Groups,
     prox_wgsef,
@@ -118,6 +119,26 @@ def test_arrays_of_other_libraries(xp, rng):
     if xp is not np:
         with pytest.raises(TypeError, match="'out'"):
             prox_wgsef(xp.asarray(x), 5, out=np.empty((4, 6)))
+
+
+def test_arrays_of_a_device(rng):
+    """One that NumPy cannot read, as a GPU's: no kernels."""
+    strict = pytest.importorskip("array_api_strict")
+
+    def there(x):
+        return strict.asarray(x, device=strict.Device("device1"))
+
+    x, v = rng.normal(size=(2, 4, 6))
+    w, info = prox_wgsef(there(x), 5, groups=2, return_info=True)
+    expected, known = prox_wgsef(x, 5, groups=2, return_info=True)
+    assert w.device == info.u.device == strict.Device("device1")
+    np.testing.assert_allclose(to_numpy(w), expected, atol=1e-14)
+    np.testing.assert_allclose(to_numpy(info.u), known.u, atol=1e-14)
+    slope = prox_wgsef_jvp(there(x), there(v), 5, groups=2)
+    known = prox_wgsef_jvp(x, v, 5, groups=2)
+    np.testing.assert_allclose(to_numpy(slope), known, atol=1e-13)
+    with pytest.raises(NotImplementedError, match="'axis'"):
+        prox_wgsef(there(x), 2, axis=0)
 
 
 @pytest.mark.parametrize("case", range(12))
