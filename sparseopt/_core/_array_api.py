@@ -23,7 +23,10 @@ _PROX = (
     "prox_squared_hinge prox_wgsef prox_wgsef_jvp"
 )
 SUPPORT: Mapping[str, tuple[str, ...]] = {
-    "completion.complete": _ALL,
+    **{
+        f"completion.{name}": _ALL
+        for name in ("alternating_minimization", "complete", "soft_impute")
+    },
     "testing.assert_close": _ALL,
     **{f"prox.{name}": _ALL for name in _PROX.split()},
 }

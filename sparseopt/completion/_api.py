@@ -22,6 +22,7 @@ from sparseopt._core._status import Status
 from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._alpha import choose_alpha
 from sparseopt.completion._fit import PLAIN, fit_entries, in_units, warn_of_gaps
+from sparseopt.completion._host import in_library, lies_on_host, to_host
 from sparseopt.completion._input import as_entries, places_of_mask
 from sparseopt.completion._portable import complete_portable
 from sparseopt.completion._portable_entries import is_portable
@@ -110,7 +111,7 @@ def complete(
     at most k, the sum over the observed entries; each half-step solves its least
     squares problems only roughly, in time linear in ``n_entries * k`` [1]_.
     Arrays of other libraries (array API) are fitted where they lie, and what comes back
-    is of their library and on their device; for options see Notes.
+    is of their library and on their device; for options there see Notes.
 
     Parameters
     ----------
@@ -183,9 +184,9 @@ def complete(
         Of the spectral start, a held-out part and restarts.
     callback : callable, optional
         Called after each iteration with a read-only state: ``n_iter``, ``elapsed``,
-        ``objective``, ``residual``, ``ridge``, ``factors``, with held-out entries
-        ``validation`` (the error there).  A true return value stops
-        the solver.
+        ``objective``, ``residual``, ``ridge``, ``factors`` (of the library of X), and
+        ``validation`` (the error at held-out entries) where there are any.  A true
+        return value stops the solver.
     verbose : int, default=0
         0 silent, 1 progress bar and summary, 2 a line each half second, 3 every line.
 
@@ -222,11 +223,13 @@ def complete(
     a reason (a low rating not given) predictions are biased.  Not for side information
     on rows and columns.
 
-    Arrays of other libraries, dense or triplets, are fitted by exact half-steps in
-    batches: what "als-exact" does, without further starts.  `n_components` and `alpha`
-    are numbers then, and `loss`, `biases`, `nonnegative`, `reg`, `validation_fraction`,
-    `precision`, `cg_steps`, `duplicates` and `n_threads` have their defaults.  The
-    device needs float64, and for a moment, to sort, about 80 bytes an entry.
+    Arrays of other libraries are dense or triplets.  In the memory of the host they are
+    fitted as NumPy's, whose memory is theirs; torch's without their derivatives.  On a
+    device the method is "als-exact" in batches, without further starts: `n_components`
+    and `alpha` are numbers then, `loss`, `biases`, `nonnegative`, `reg`, `precision`,
+    `validation_fraction`, `cg_steps`, `duplicates` and `n_threads` have their defaults,
+    and `callback` is no `Checkpoint`.  That needs float64 there, and for a moment, to
+    sort, about 80 bytes an entry.
 
     References
     ----------
@@ -245,22 +248,23 @@ def complete(
     (True, True)
     """
     given = dict(locals())  # the arguments, as nothing else is known yet
-    if is_portable(X):
+    if is_portable(X) and not lies_on_host(X, weights):
         return complete_portable(given)
     _check_together(given)
     check_bias_reg("complete", bias_reg)
+    given, like = to_host(given)
     entries = as_entries(
-        X,
-        weights=weights,
+        given["X"],
+        weights=given["weights"],
         dtype=dtype,
         shape=shape,
         duplicates=duplicates,
         n_threads=effective_n_threads(n_threads),
     )
-    return _complete(entries, given)
+    return in_library(_complete(entries, given, like), like)
 
 
-def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
+def _complete(entries: Entries, given: dict[str, Any], like: Any) -> CompletionResult:
     rng = as_generator(given["random_state"])
     same = {name: given[name] for name in ("n_components", "alpha", *_OPTIONS)}
     mark = marker("complete", same, entries)
@@ -300,6 +304,7 @@ def _complete(entries: Entries, given: dict[str, Any]) -> CompletionResult:
             monitor=monitor,
             options=options,
             mark=mark,
+            like=like,
         )
         monitor.finish(result.status, result.message)
     n_fitted = entries.n_entries

@@ -22,6 +22,7 @@ from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._altmin import solve_altmin
 from sparseopt.completion._api import SECONDS
 from sparseopt.completion._fit import fit_entries
+from sparseopt.completion._host import in_library, to_host
 from sparseopt.completion._input import as_entries
 from sparseopt.completion._result import CompletionResult
 from sparseopt.completion._resume import going_on, marker
@@ -73,7 +74,8 @@ def soft_impute(
     Parameters
     ----------
     X : sparse matrix, array-like of shape (m, n), or tuple of three arrays
-        Observed entries, as in `complete`.
+        Observed entries, as in `complete`.  Arrays of other libraries are fitted on the
+        host, and what comes back is of their library and on their device.
     alpha : float
         Penalty, positive; nothing is left from the largest singular value of the
         zero-filled matrix on.
@@ -188,7 +190,8 @@ def alternating_minimization(
     Parameters
     ----------
     X : sparse matrix, array-like of shape (m, n), or tuple of three arrays
-        Observed entries, as in `complete`.
+        Observed entries, as in `complete`.  Arrays of other libraries are fitted on the
+        host, and what comes back is of their library and on their device.
     n_components : int
         Rank k.
     n_outer : int, default=20
@@ -264,6 +267,7 @@ def alternating_minimization(
 
 
 def _run(given: dict[str, Any], name: str, method: Any) -> CompletionResult:
+    given, like = to_host(given)
     n_threads = effective_n_threads(given["n_threads"])
     entries = as_entries(
         given["X"],
@@ -310,8 +314,9 @@ def _run(given: dict[str, Any], name: str, method: Any) -> CompletionResult:
             options=given,
             method=method,
             mark=mark,
+            like=like,
         )
         monitor.finish(result.status, result.message)
     residual = result.residual if math.isfinite(result.residual) else math.inf
     monitor.warn_if_not_converged(result.status, residual, tol)
-    return result
+    return in_library(result, like)

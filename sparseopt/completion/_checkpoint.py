@@ -94,11 +94,12 @@ class Checkpoint:
 
 def _write(path: Path, state: State) -> None:
     fit, pack = state.checkpoint, _Packer()
-    U, s, V = state.factors
+    f = fit["factors"]  # those that are shown may be of another library
+    U, s, V = f.U[:, : f.k], f.s * fit["unit"], f.V[:, : f.k]
     if fit["unit"] == 1.0:  # then these are the factors of the run
-        pack.same[id(fit["factors"].U)] = "U"
-        pack.same[id(fit["factors"].s)] = "s"
-        pack.same[id(fit["factors"].V)] = "V"
+        pack.same[id(f.U)] = "U"
+        pack.same[id(f.s)] = "s"
+        pack.same[id(f.V)] = "V"
     text = json.dumps({"version": _VERSION, **pack(fit)})
     part = path.with_name(path.name + ".part")
     arrays: dict[str, Any] = {"U": U, "s": s, "V": V, **pack.arrays}

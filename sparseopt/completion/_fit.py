@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt._core._array_api import to_numpy
+from sparseopt._core._array_api import from_numpy_like, to_numpy
 from sparseopt._core._monitor import Monitor, caller_level
 from sparseopt._core._status import Status
 from sparseopt.completion._als import solve_als
@@ -49,12 +49,14 @@ def fit_entries(
     options: dict[str, Any],
     method: Callable[[Run], Status] | None = None,
     mark: Callable[[], dict[str, Any]] | None = None,
+    like: Any = None,
 ) -> CompletionResult:
     """Run a method, or that which the options ask for; return its last iterate.
 
     With the option "validation_fraction" some of the entries are held out, and it is
     the iterate that had the least error there. Whatever ends a run, be it an interrupt,
-    the iterate is a complete one. ``mark`` tells fits apart, for checkpoints.
+    the iterate is a complete one. ``mark`` tells fits apart, for checkpoints. A
+    callback sees factors of the library of ``like``; those of the result are NumPy's.
     """
     scaled, unit = in_units(entries)
     held_out: HeldOut | None = None
@@ -80,7 +82,7 @@ def fit_entries(
         options,
         held_out=held_out,
     )
-    run.lazy["factors"] = lambda: _unpadded(run.factors, unit)
+    run.lazy["factors"] = lambda: _shown(_unpadded(run.factors, unit), like)
     mark = mark or marker("", {}, entries)
     run.lazy["checkpoint"] = lambda: snapshot(run, unit, mark())
     if isinstance(init, SavedFit):
@@ -194,7 +196,8 @@ def _start(
 
 def _biases(init: CompletionResult, unit: float) -> tuple[Any, Any, float]:
     row, col = (
-        None if bias is None else bias / unit for bias in (init.row_bias, init.col_bias)
+        None if bias is None else to_numpy(bias) / unit
+        for bias in (init.row_bias, init.col_bias)
     )
     return row, col, init.intercept / unit
 
@@ -202,6 +205,16 @@ def _biases(init: CompletionResult, unit: float) -> tuple[Any, Any, float]:
 def _unpadded(f: Factors, unit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     U, V = (np.ascontiguousarray(F[:, : f.k]) for F in (f.U, f.V))
     return U, f.s * unit, V
+
+
+def _shown(
+    factors: tuple[np.ndarray, np.ndarray, np.ndarray], like: Any
+) -> tuple[Any, ...]:
+    """Factors for a callback: copies where their library has no read-only arrays."""
+    if like is None:
+        return factors
+    dtype = factors[0].dtype
+    return tuple(from_numpy_like(np.array(x, dtype=dtype), like) for x in factors)
 
 
 def _result(run: Run, status: Status, unit: float) -> CompletionResult:

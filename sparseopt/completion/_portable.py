@@ -1,4 +1,4 @@
-"""`complete` for arrays of other libraries, where they lie."""
+"""`complete` for arrays of other libraries on a device, where they lie."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sparseopt._core._monitor import Monitor
 from sparseopt._core._random import as_generator
 from sparseopt._core._status import Status
 from sparseopt.completion._als import homotopy, oversampling
+from sparseopt.completion._checkpoint import Checkpoint
 from sparseopt.completion._fit import warn_of_gaps
 from sparseopt.completion._portable_entries import (
     DeviceEntries,
@@ -108,7 +109,7 @@ def complete_portable(given: dict[str, Any]) -> CompletionResult:
 
 
 def _refuse(given: dict[str, Any]) -> None:
-    """Say which parameter asks for what only NumPy arrays can have."""
+    """Say which parameter asks for what only arrays of the host can have."""
     X = given["X"]
     library = next(filter(None, map(library_of, X if isinstance(X, tuple) else (X,))))
     asked = {
@@ -120,7 +121,7 @@ def _refuse(given: dict[str, Any]) -> None:
         asked["n_components"] = "auto", "an int"
     if given["alpha"] == "auto":
         asked["alpha"] = "auto", "a number"
-    if type(given["callback"]).__name__ == "Checkpoint":  # of states on the host
+    if isinstance(given["callback"], Checkpoint):  # of states on the host
         asked["callback"] = given["callback"], "None or a callable of yours"
     init = given["init"]
     if isinstance(init, CompletionResult) and (
@@ -130,8 +131,8 @@ def _refuse(given: dict[str, Any]) -> None:
     for name, (value, allowed) in asked.items():
         raise ValueError(
             f"The {name!r} parameter of sparseopt.completion.complete must be "
-            f"{allowed} where X is made of arrays of {library}: other values are for "
-            f"NumPy arrays. Got {value!r}."
+            f"{allowed} where X is made of arrays of {library} on a device: other "
+            f"values are for arrays of the host. Got {value!r}."
         )
 
 

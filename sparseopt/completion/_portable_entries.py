@@ -146,8 +146,8 @@ class _RefusedError(Exception):
 
 
 def is_portable(X: Any) -> bool:
-    """Whether X, or an array of the tuple X, is fitted in a library of its own."""
-    return any(map(library_of, _parts(X).values()))
+    """Whether X, or an array of the tuple X, is of a library other than NumPy."""
+    return any(map(library_of, parts_of(X).values()))
 
 
 def library_of(value: Any) -> str:
@@ -165,7 +165,7 @@ def device_entries(X: Any, *, weights: Any, dtype: Any, shape: Any) -> DeviceEnt
     What would be refused for NumPy arrays is refused in the same words: the arrays are
     then read by the host. Otherwise that reads only how long rows are.
     """
-    parts = _parts(X)
+    parts = parts_of(X)
     like = next(x for x in parts.values() if library_of(x))
     xp = array_namespace(like)
     try:
@@ -190,7 +190,7 @@ def device_entries(X: Any, *, weights: Any, dtype: Any, shape: Any) -> DeviceEnt
     raise ValueError("The 'X' and 'weights' arrays must hold real numbers.")
 
 
-def _parts(X: Any) -> dict[str, Any]:
+def parts_of(X: Any) -> dict[str, Any]:
     """Arrays of X by name; more than the three of a triplet are refused later."""
     if not isinstance(X, tuple):
         return {"X": X}
@@ -209,6 +209,12 @@ def _beside(value: Any, like: Any, name: str) -> Any:
         if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
             raise _RefusedError
         return from_numpy_like(value, like)
+    check_beside(value, like, name)
+    return value.detach() if hasattr(value, "detach") else value
+
+
+def check_beside(value: Any, like: Any, name: str) -> None:
+    """An array of another library is dense, and where the others are."""
     if array_namespace(value) is not array_namespace(like):
         raise TypeError(
             f"The {name!r} array must be of the library of the others, "
@@ -224,7 +230,6 @@ def _beside(value: Any, like: Any, name: str) -> Any:
             f"The {name!r} array must be on the device of the others, {device(like)}. "
             f"Got one on {device(value)}."
         )
-    return value.detach() if hasattr(value, "detach") else value
 
 
 def _as_floats(xp: ModuleType, x: Any, dtype: Any = None) -> Any:

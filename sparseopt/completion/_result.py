@@ -34,9 +34,9 @@ class CompletionResult(Result):
     ----------
     U : ndarray of shape (m, k)
         Left singular vectors. These, and all arrays below but ``history``, are of the
-        library and on the device of the input.
+        library and on the device of the input; estimators have NumPy's.
     s : ndarray of shape (k,)
-        Singular values, descending.
+        Singular values, descending; float64 for NumPy arrays, else in the type of U.
     V : ndarray of shape (n, k)
         Right singular vectors.
     row_bias : ndarray of shape (m,) or None
@@ -109,7 +109,7 @@ class CompletionResult(Result):
         Returns
         -------
         ndarray of shape (n_pairs,)
-            Values in the type of the factors.
+            Values in the type of the factors, and of their library.
 
         Raises
         ------
@@ -148,12 +148,11 @@ class CompletionResult(Result):
         Returns
         -------
         ndarray of shape (n_rows, n)
+            In the type of the factors, and of their library.
         """
         i = slice(None) if rows is None else _places(rows, self.U, "rows")
         if not is_numpy(array_namespace(self.U)):
-            take = array_namespace(self.U).take
-            U = self.U if rows is None else take(self.U, i, axis=0)
-            return (U * self.s) @ self.V.T
+            return _reconstruct(self, None if rows is None else i)
         out = (self.U[i] * self.s.astype(self.U.dtype)) @ self.V.T
         if self.row_bias is not None:
             out += self.row_bias[i, None]
@@ -176,7 +175,29 @@ def _predict(result: CompletionResult, rows: Any, cols: Any) -> Any:
         i, j = rows[start:stop], cols[start:stop]
         product = xp.take(left, i, axis=0) * xp.take(result.V, j, axis=0)
         out.append(xp.sum(product, axis=1))
-    return xp.concat(out)
+    values = xp.concat(out)
+    if result.row_bias is not None:
+        values += xp.take(result.row_bias, rows, axis=0)
+    if result.col_bias is not None:
+        values += xp.take(result.col_bias, cols, axis=0)
+    values += float(result.intercept)
+    return values
+
+
+def _reconstruct(result: CompletionResult, rows: Any) -> Any:
+    """Rows of a fit to arrays of another library."""
+    take = array_namespace(result.U).take
+
+    def some(x: Any) -> Any:
+        return x if rows is None else take(x, rows, axis=0)
+
+    out = (some(result.U) * result.s) @ result.V.T
+    if result.row_bias is not None:
+        out += some(result.row_bias)[:, None]
+    if result.col_bias is not None:
+        out += result.col_bias
+    out += float(result.intercept)
+    return out
 
 
 def _places(values: Any, factor: Any, name: str) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sparseopt._core._array_api import to_numpy
+from sparseopt.completion import _host
 
 
 def _strict():
@@ -42,10 +43,36 @@ LIBRARIES = [
 ]
 
 
+def _strict_host():
+    xp = pytest.importorskip("array_api_strict")
+    return xp, xp.Device("CPU_DEVICE")
+
+
+# In the memory of the host, where the kernels fit them.
+HOST_LIBRARIES = {"strict": _strict_host, "torch": _torch}
+
+
 @contextmanager
 def library(name):
-    """A function ``put(x)`` that copies a NumPy array to a library, ``put.xp``."""
-    xp, where = _LIBRARIES[name]()
+    """A function ``put(x)`` that copies a NumPy array to a library, ``put.xp``.
+
+    Tensors of the host count as those of a device, for the portable path.
+    """
+    with _putting(*_LIBRARIES[name]()) as put, pytest.MonkeyPatch.context() as patch:
+        if name == "torch":
+            patch.setattr(_host, "is_on_host", lambda x: False)
+        yield put
+
+
+@contextmanager
+def host_library(name):
+    """As `library`, and tensors of the host are that."""
+    with _putting(*HOST_LIBRARIES[name]()) as put:
+        yield put
+
+
+@contextmanager
+def _putting(xp, where):
 
     def put(x):
         return xp.asarray(np.array(x), device=where)

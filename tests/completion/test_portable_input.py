@@ -8,7 +8,15 @@ from sparseopt.completion import Checkpoint, complete
 from sparseopt.completion import _portable_entries as layout
 from sparseopt.datasets import make_low_rank
 
-from ._libraries import LIBRARIES, dense, library, on_host, there, triplets
+from ._libraries import (
+    LIBRARIES,
+    dense,
+    host_library,
+    library,
+    on_host,
+    there,
+    triplets,
+)
 
 M, N, K = 60, 50, 3
 
@@ -42,7 +50,7 @@ def noisy():
 def test_options_of_numpy_arrays(lib, name, value):
     options = {"n_components": 1, name: value}
     with pytest.raises(
-        ValueError, match=f"The {name!r} parameter .* for NumPy arrays. Got {value!r}"
+        ValueError, match=f"The {name!r} parameter .* of the host. Got {value!r}"
     ):
         complete(lib(np.ones((4, 3))), **options)
 
@@ -52,7 +60,7 @@ def test_results_and_callbacks_that_do_not_fit(lib, noisy, tmp_path):
     biased = complete(noisy.X, K, biases="both", alpha=1.0)
     with pytest.raises(ValueError, match=r"'init' parameter .* without biases"):
         complete(X, K, init=biased)
-    with pytest.raises(ValueError, match=r"'callback' parameter .* for NumPy arrays"):
+    with pytest.raises(ValueError, match=r"'callback' parameter .* of the host"):
         complete(X, K, callback=Checkpoint(tmp_path / "a.npz"))
 
 
@@ -154,8 +162,14 @@ def test_columns_of_tables_go_the_way_of_numpy_arrays(problem):
     assert isinstance(result.U, np.ndarray)
 
 
-def test_torch_tensors_of_other_kinds(problem):
+@pytest.mark.parametrize("where", [library, host_library])
+def test_torch_tensors_of_other_kinds(problem, where):
     torch = pytest.importorskip("torch")
+    with where("torch"):
+        _check_other_kinds(torch, problem)
+
+
+def _check_other_kinds(torch, problem):
     X = torch.asarray(dense(problem.X))
     with pytest.raises(ValueError, match=r"'X' array must be dense. .* \(rows, cols"):
         complete(torch.eye(3).to_sparse(), 1)
