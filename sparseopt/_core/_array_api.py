@@ -63,9 +63,10 @@ def to_numpy(array: Any) -> np.ndarray:
     if not _is_foreign(array):
         return np.asarray(array)
     _check_data(array)
-    if hasattr(array, "detach"):  # torch: without gradients, and NumPy has no bfloat16
-        array = array.detach()
-        array = array.float() if "bfloat16" in str(array.dtype) else array
+    if hasattr(array, "detach"):  # torch: without gradients, and what NumPy has not
+        array = array.detach().resolve_conj().resolve_neg()
+        short = any(name in str(array.dtype) for name in ("bfloat16", "float8"))
+        array = array.float() if short else array
     if hasattr(array, "get"):  # cupy
         return np.asarray(array.get())
     if type(array).__module__.startswith("array_api_strict"):

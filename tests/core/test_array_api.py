@@ -49,6 +49,18 @@ def test_libraries_do_not_mix():
         array_namespace(np.zeros(2), strict.zeros(2))
 
 
+def test_what_only_torch_has():
+    torch = pytest.importorskip("torch")
+    x = torch.tensor([1.0, 2.0])
+    lazy = torch.complex(x, x).conj()  # marked, not computed
+    np.testing.assert_array_equal(to_numpy(lazy), [1 - 1j, 2 - 2j])
+    np.testing.assert_array_equal(to_numpy(lazy.imag), [-1, -2])
+    for dtype in (torch.bfloat16, torch.float8_e4m3fn):
+        array = to_numpy(x.to(dtype).requires_grad_())
+        assert array.dtype == np.float32 and array.tolist() == [1, 2]
+    assert np.shares_memory(to_numpy(x.requires_grad_()), to_numpy(x))
+
+
 def test_what_lies_on_the_host(xp):
     assert is_on_host(xp.asarray([1.0]))
     assert is_on_host([1.0])
