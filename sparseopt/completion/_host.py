@@ -17,8 +17,8 @@ from sparseopt.completion._result import CompletionResult
 
 # What a result has in the caller's library.
 _ARRAYS = (
-    "U", "s", "V", "row_bias", "col_bias", "outlier_mask", "underdetermined_rows",
-    "underdetermined_cols",
+    "U", "s", "V", "row_bias", "col_bias", "outlier_mask", "held_out_mask",
+    "underdetermined_rows", "underdetermined_cols",
 )  # fmt: skip
 
 

@@ -28,7 +28,8 @@ from ._libraries import (
 
 M, N, K = 60, 50, 3
 ARRAYS = (
-    "U", "s", "V", "row_bias", "col_bias", "outlier_mask", "underdetermined_rows",
+    "U", "s", "V", "row_bias", "col_bias", "outlier_mask", "held_out_mask",
+    "underdetermined_rows",
     "underdetermined_cols",
 )  # fmt: skip
 NUMBERS = (
