@@ -218,7 +218,7 @@ def complete(
     Notes
     -----
     Needs about 28 bytes an entry (float32: 20) beside the factors; an (m, n) array is
-    never formed.  Recovery needs ``n_entries`` above about 1.3 ``k (m + n - k)``,
+    never formed.  Recovery needs ``n_entries`` above about 1.2 ``k (m + n - k)``,
     entries at random places and factors without spikes; where entries are missing for
     a reason (a low rating not given) predictions are biased.  Not for side information
     on rows and columns.
