@@ -6,6 +6,7 @@ def inverse_grams(
     V: np.ndarray,
     w: np.ndarray | None,
     d: np.ndarray,
+    unit: float,
     least: float,
     H: np.ndarray,
     chunks: np.ndarray,

@@ -16,6 +16,9 @@ from sparseopt.completion._kernels import aligned
 cdef enum:
     BLOCK = 512  # gathered rows at a time: they stay in L2
 
+# Rows whose curvature is less than this of the unit stay as they are: inverses are float32.
+cdef double FAINT = 1e-30
+
 
 cdef void gram(int64_t e0, int64_t e1, const int32_t* idx, const real* w, const real* V, int kp,
                int k, real* H, real* G) noexcept nogil:
@@ -40,14 +43,17 @@ cdef void gram(int64_t e0, int64_t e1, const int32_t* idx, const real* w, const 
         e += n
 
 
-cdef void invert(int k, const real* d, double least, real* H) noexcept nogil:
-    """H = (H + d + shift)^-1, both triangles; 0 where H is, its diagonal's if it has none."""
+cdef void invert(int k, const real* d, double unit, double least, real* H,
+                 float* out) noexcept nogil:
+    """out = unit (H + d + shift)^-1, both triangles; by the trace if there is no inverse."""
     cdef int p, c, info
     cdef double trace = 0
     cdef real shift
     for p in range(k):
         trace += <double>H[p * k + p]
-    if trace == 0:  # no entries, or none that counts
+    if not trace > FAINT * unit:  # no entries, or none that counts
+        for p in range(k * k):
+            out[p] = 0
         return
     # a matrix that is singular but for rounding must not blow that up
     shift = <real>(least * trace / k)
@@ -68,21 +74,24 @@ cdef void invert(int k, const real* d, double least, real* H) noexcept nogil:
         for p in range(k):
             H[p * k + p] = <real>(k / trace)
     for c in range(k):
-        for p in range(c + 1, k):
-            H[p * k + c] = H[c * k + p]
+        for p in range(c, k):
+            out[c * k + p] = <float>(unit * H[c * k + p])
+            out[p * k + c] = out[c * k + p]
 
 
 def inverse_grams(const int64_t[::1] ptr, const int32_t[::1] idx, const real[:, ::1] V,
-                  const real[::1] w, const real[::1] d, double least, real[:, :, ::1] H,
-                  const int64_t[:, ::1] chunks, int n_threads):
-    """H_i = (sum_e w_e v_e v_e' + diag(d) + shift)^-1, the shift ``least`` of the mean curvature.
+                  const real[::1] w, const real[::1] d, double unit, double least,
+                  float[:, :, ::1] H, const int64_t[:, ::1] chunks, int n_threads):
+    """H_i = unit (sum_e w_e v_e v_e' + diag(d) + shift)^-1, computed in the type of V.
 
-    Rows without entries have zeros.
+    The shift is ``least`` times the mean of the row's diagonal. Rows without entries, or whose
+    weights are nothing beside ``unit``, have zeros.
     """
     cdef int kp = <int>V.shape[1], k = <int>H.shape[1]
     cdef int64_t c, i
-    cdef real[:, ::1] work = aligned((n_threads, (BLOCK * k + 15) // 16 * 16),
-                                     np.asarray(V).dtype, np.empty)
+    cdef int64_t size = (BLOCK * k + k * k + 15) // 16 * 16
+    cdef real[:, ::1] work = aligned((n_threads, size), np.asarray(V).dtype, np.empty)
+    cdef real* own
     cdef const real* wp = NULL
     if w is not None and w.shape[0]:
         wp = &w[0]
@@ -91,19 +100,19 @@ def inverse_grams(const int64_t[::1] ptr, const int32_t[::1] idx, const real[:, 
         return
     for c in prange(chunks.shape[0], schedule="dynamic", chunksize=1, nogil=True,
                     num_threads=n_threads):
+        own = &work[threadid(), 0]
         for i in range(chunks[c, 0], chunks[c, 1]):
-            gram(ptr[i], ptr[i + 1], &idx[0], wp, &V[0, 0], kp, k, &H[i, 0, 0],
-                 &work[threadid(), 0])
-            invert(k, &d[0], least, &H[i, 0, 0])
+            gram(ptr[i], ptr[i + 1], &idx[0], wp, &V[0, 0], kp, k, own + BLOCK * k, own)
+            invert(k, &d[0], unit, least, own + BLOCK * k, &H[i, 0, 0])
 
 
-def block_products(const real[:, :, ::1] H, const real[:, ::1] g, real[:, ::1] z,
+def block_products(const float[:, :, ::1] H, const real[:, ::1] g, real[:, ::1] z,
                    int n_threads):
     """z_i = H_i g_i for symmetric H_i; numbers of z beyond them are left."""
     cdef int k = <int>H.shape[1], p, c
     cdef int64_t i, m = H.shape[0]
     cdef real a
-    cdef const real* h
+    cdef const float* h
     for i in prange(m, schedule="static", nogil=True, num_threads=n_threads):
         for p in range(k):
             z[i, p] = 0

@@ -17,8 +17,9 @@ from sparseopt.completion._run import Factors
 
 # Directions weaker than this part of the first move as if they had its weight.
 _WEAK = 1e-12
-# Numbers in blocks of a preconditioner at most: 512 MiB in float64.
+# Numbers in blocks of a preconditioner at most: 256 MiB.
 _MOST = 1 << 26
+Solve = Callable[[np.ndarray], np.ndarray]
 
 
 class Tangent:
@@ -105,34 +106,42 @@ class Tangent:
         self.work += 4.0
         return out, float(self._rss.sum())
 
-    def preconditioner(self, ridge: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Inverse of the diagonal blocks of the normal matrix plus diag(ridge).
-
-        A block is the Gram matrix of a row's entries, in the frame of the other side:
-        rows whose entries hardly determine them are what takes a plain diagonal long.
-        Where all blocks are too many numbers it is what the diagonal is expected to be.
+    def diagonal(self, ridge: np.ndarray) -> Solve:
+        """Inverse of what the diagonal of the normal matrix is expected to be.
 
         Parameters
         ----------
         ridge : ndarray of shape (width,)
+            Added to the diagonal.
 
         Returns
         -------
         callable
             Gives a new vector for one of `normal`.
         """
-        if sum(self.entries.shape) * self.k**2 > _MOST:
-            diagonal = self.curvature()[:, None] + ridge
-            inverse = 1.0 / np.where(diagonal > 0, diagonal, 1.0)
-            return inverse.astype(self.dtype).__mul__
+        diagonal = self.curvature()[:, None] + ridge
+        inverse = (1.0 / np.where(diagonal > 0, diagonal, 1.0)).astype(self.dtype)
+        return lambda g: inverse * g
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `blocks` are few enough numbers."""
+        return sum(self.entries.shape) * self.k**2 <= _MOST
+
+    def blocks(self, ridge: np.ndarray) -> Solve:
+        """As `diagonal`, with the inverses of diagonal blocks, times a number.
+
+        A block is the Gram matrix of a row's entries, in the frame of the other side:
+        rows whose entries hardly determine them are what takes a diagonal long.
+        """
         e, k, sides = self._places, self.k, []
         least = math.sqrt(np.finfo(self.dtype).eps)
-        d = ridge[:k].astype(self.dtype)
+        unit, d = float(self.curvature().mean()), ridge[:k].astype(self.dtype)
         for transposed, F in ((False, self._V), (True, self._U)):
             side = e.side(transposed)
-            H = np.empty((side.n_rows, k, k), self.dtype)
+            H = np.empty((side.n_rows, k, k), np.float32)
             inverse_grams(
-                side.ptr, side.idx, F, side.weight, d, least, H,
+                side.ptr, side.idx, F, side.weight, d, unit, least, H,
                 e.chunks(transposed, self.width), e.n_threads,
             )  # fmt: skip
             sides.append(H)

@@ -76,17 +76,18 @@ def test_gradient_is_that_of_finite_differences(case: tuple) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.7])
-@pytest.mark.parametrize("room", [True, False], ids=["blocks", "diagonal"])
+@pytest.mark.parametrize("blocks", [True, False], ids=["blocks", "diagonal"])
 def test_step_is_the_dense_one(
-    case: tuple, alpha: float, room: bool, monkeypatch: pytest.MonkeyPatch
+    case: tuple, alpha: float, blocks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Solved to the end, CG from zero gives the least preconditioned increment."""
     e, run, w, J = case
     run.alpha = alpha
     monkeypatch.setattr(_gn, "_ETA", (1e-14, 1e-14))
-    if not room:
+    if not blocks:  # no room for them
         monkeypatch.setattr(_tangent, "_MOST", 0)
     newton, f = GaussNewton(run), run.factors
+    newton.blocks = blocks
     tangent = Tangent(e, f)
     got = unpad(newton._solve(tangent, give_up=False)[0])
     r = np.sqrt(w) * e.residual(scaled(f.U, f.s), f.V)[0]
@@ -95,15 +96,31 @@ def test_step_is_the_dense_one(
     if alpha:
         H += np.diag(np.tile(alpha / f.s, 35))
         g -= alpha * np.concatenate([unpad(f.U), unpad(f.V)])
-    blocks = [H[i : i + K, i : i + K] for i in range(0, 35 * K, K)]
-    if not room:  # the expected diagonal in their place
-        expected = tangent.curvature()[:, None] + alpha / f.s
-        blocks = [np.diag(d) for d in expected]
-    root = linalg.block_diag(*(linalg.sqrtm(linalg.inv(b)).real for b in blocks))
+    parts = [np.diag(d) for d in tangent.curvature()[:, None] + alpha / f.s]
+    if blocks:
+        parts = [H[i : i + K, i : i + K] for i in range(0, 35 * K, K)]
+    root = linalg.block_diag(*(linalg.sqrtm(linalg.inv(b)).real for b in parts))
     want = root @ np.linalg.pinv(root @ H @ root, rcond=1e-7) @ root @ g
     # conjugate gradients on a singular system, against a cut at 1e-7 of its spectrum;
-    # blocks have a shift of 1.5e-8 of their trace, which moves what is free
+    # blocks are kept in float32, which moves what is free
     np.testing.assert_allclose(got, want, atol=1e-5 * np.abs(want).max())
+
+
+def test_a_diagonal_gives_way_to_blocks(
+    case: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a step: what it does at the entries is the same."""
+    e, run, w, J = case
+    monkeypatch.setattr(_gn, "_ETA", (1e-14, 1e-14))
+    monkeypatch.setattr(_gn, "_TRIAL", 2)
+    newton, f = GaussNewton(run), run.factors
+    x, inner = newton._solve(Tangent(e, f), give_up=False)
+    assert newton.blocks and inner > K / 2 + 2
+    r = np.sqrt(w) * e.residual(scaled(f.U, f.s), f.V)[0]
+    A = np.sqrt(w)[:, None] * J
+    want = A @ np.linalg.lstsq(A, r, rcond=1e-12)[0]
+    # the square of what CG leaves of the gradient
+    np.testing.assert_allclose(A @ unpad(x), want, atol=1e-8 * np.abs(want).max())
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.7])

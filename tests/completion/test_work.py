@@ -48,7 +48,7 @@ def flops(monkeypatch):
         # residuals, gradient, and half of a symmetric matrix
         return 2 * len(idx) * (2 * k + k * k / 2)
 
-    def grams(ptr, idx, V, w, d, least, H, *rest):
+    def grams(ptr, idx, V, w, d, unit, least, H, *rest):
         return len(idx) * H.shape[1] ** 2  # half of a symmetric matrix
 
     count(_half_step, "cg_rows", cg)
