@@ -313,6 +313,7 @@ def _run(given: dict[str, Any], name: str, method: Any) -> CompletionResult:
             monitor=monitor,
             options=given,
             method=method,
+            narrow=method is solve_soft_impute,
             mark=mark,
             like=like,
         )

@@ -32,6 +32,7 @@ PLAIN: dict[str, Callable[[Run], Status]] = {
 }
 # Values are divided by a power of two beyond these, so that squares are normal numbers.
 _SMALL, _LARGE = 2.0**-30, 2.0**30
+_FEW, _SOME = 16, 128  # directions of a start to which others are added, and at most
 # Ends that a tolerance reached at the last moment turns into success.
 _REACHED = (Status.MAX_ITER, Status.STALLED, Status.PRECISION, Status.TIME_LIMIT)
 
@@ -48,6 +49,7 @@ def fit_entries(
     monitor: Monitor,
     options: dict[str, Any],
     method: Callable[[Run], Status] | None = None,
+    narrow: bool = False,
     mark: Callable[[], dict[str, Any]] | None = None,
     like: Any = None,
 ) -> CompletionResult:
@@ -55,7 +57,8 @@ def fit_entries(
 
     With the option "validation_fraction" some of the entries are held out, and it is
     the iterate that had the least error there. Whatever ends a run, be it an interrupt,
-    the iterate is a complete one. ``mark`` tells fits apart, for checkpoints. A
+    the iterate is a complete one. ``narrow`` is for methods that add directions
+    themselves: they start with few. ``mark`` tells fits apart, for checkpoints. A
     callback sees factors of the library of ``like``; those of the result are NumPy's.
     """
     scaled, unit = in_units(entries)
@@ -70,18 +73,12 @@ def fit_entries(
         # a checkpoint has its own, see `restore`
         options = {**options, "homotopy": False}
     method = method or _method(options)
-    run = Run(
-        scaled,
-        k,
-        alpha / unit,
-        tol,
-        tol_obj,
-        rng,
-        monitor,
-        _start(scaled, k, init, rng, unit, method is solve_ratings),
-        options,
-        held_out=held_out,
-    )
+    if narrow:
+        start = _narrow_start(scaled, k, init, rng, unit, alpha / unit, monitor)
+    else:
+        start = _start(scaled, k, init, rng, unit, method is solve_ratings)
+    run = Run(scaled, k, alpha / unit, tol, tol_obj, rng, monitor, start, options)
+    run.held_out = held_out
     run.lazy["factors"] = lambda: _shown(_unpadded(run.factors, unit), like)
     mark = mark or marker("", {}, entries)
     run.lazy["checkpoint"] = lambda: snapshot(run, unit, mark())
@@ -192,6 +189,40 @@ def _start(
         return Factors(U, s / unit, V, *_biases(init, unit))
     U, s, V = given(entries, k, init, rng)
     return Factors(U, s / unit, V)
+
+
+def _narrow_start(
+    entries: Entries,
+    k: int,
+    init: Any,
+    rng: np.random.Generator,
+    unit: float,
+    alpha: float,
+    monitor: Monitor,
+) -> Factors:
+    """A start of few directions, for methods that add what is missing.
+
+    A spectral one is widened until it has those of the zero-filled matrix that are
+    above the penalty, as far as a start is worth: the others would be shrunk away at
+    once, and all of them cost more than the solution.
+    """
+    width = _FEW
+    if isinstance(init, SavedFit):
+        width = 1  # its own factors come later
+    elif isinstance(init, CompletionResult):
+        width = len(init.s)
+    elif not isinstance(init, str):
+        width = max((F.shape[-1] for F in init if np.ndim(F) == 2), default=k)
+    width = min(max(width, 1), k)
+    density = max(entries.n_entries, 1) / math.prod(entries.shape)
+    most = min(k, _SOME)
+    while True:
+        start = _start(entries, width, init, rng, unit, False)
+        if not (isinstance(init, str) and init == "spectral" and width < most):
+            return start
+        if float(start.s[-1]) * density <= alpha or monitor.time_left() <= 0.0:
+            return start
+        width = min(most, 2 * width)
 
 
 def _biases(init: CompletionResult, unit: float) -> tuple[Any, Any, float]:

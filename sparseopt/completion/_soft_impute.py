@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import LinearOperator, svds
 
 from sparseopt._core._status import Status
 from sparseopt.completion._frames import orthonormalise, rotate
@@ -15,6 +14,7 @@ from sparseopt.completion._half_step import HalfSteps, scaled
 from sparseopt.completion._kernels import aligned, product_rows
 from sparseopt.completion._problem import Entries, Side, padded
 from sparseopt.completion._run import Factors, Run
+from sparseopt.completion._spectrum import leading, norm, norm_bound
 
 _SWEEPS, _SLOW = 4, 1e-2  # sweeps at least, and the relative decrease that ends them
 _INNER = 200  # CG steps of a Newton step
@@ -24,7 +24,7 @@ _TRIES = 12  # halvings of a step
 # Newton steps may end by rounding, when the objective falls no more than by _LEVEL,
 # where the gradient is within _NEAR of its bound.
 _LEVEL, _NEAR = 1e-13, 1e3
-_PLAIN, _WEAK = 200, 1e-7  # dense SVD up to this size; floor of s in the ridge
+_WEAK = 1e-7  # floor of s in the ridge
 
 
 def solve_soft_impute(run: Run) -> Status:
@@ -118,9 +118,9 @@ class _State:
         U, V = self.U, self.V
         self.U, self.V = _first(U, 1), _first(V, 1)
         self.measure()
-        norm = _norm(self)
-        if norm <= self.alpha:
-            self.run.gap = self.gap(norm)
+        size = norm(_residual_matrix(self), self.run.rng)
+        if size <= self.alpha:
+            self.run.gap = self.gap(size)
             self.show()
             return True
         self.U, self.s, self.V = U, kept, V
@@ -230,12 +230,13 @@ class _State:
 
     def certify(self) -> Status | None:
         """Decide by the norm of the residuals; add directions if it is too large."""
-        alpha, run = self.alpha, self.run
-        u, sigma, vt = _leading(self)
+        alpha, run, E = self.alpha, self.run, _residual_matrix(self)
+        U, V = self.U[:, : self.r], self.V[:, : self.r]
+        (u, sigma, vt), accuracy = leading(E, U, V, _NEW, run.rng)
         over = sigma > alpha * (1 + run.tol)
-        norm = max(float(sigma[0]), _norm(self))
-        run.gap = self.gap(norm)
-        if not over.any() and norm <= alpha * (1 + run.tol):
+        size = norm_bound(E, U, V, float(sigma[0]) * (1 + accuracy))
+        run.gap = self.gap(size)
+        if not over.any() and size <= alpha * (1 + run.tol):
             slope = math.hypot(*(float(np.linalg.norm(g)) for g in self.gradient()))
             if slope <= _NEAR * run.tol * alpha * math.sqrt(self.r):
                 return Status.CONVERGED
@@ -408,36 +409,3 @@ def _frames(
 def _residual_matrix(state: _State) -> sparse.csr_array:
     side = state.entries.rows
     return sparse.csr_array((state.E, side.idx, side.ptr), state.entries.shape)
-
-
-def _leading(state: _State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Leading singular triplets of the residuals beyond the iterate's own frames."""
-    E, r = _residual_matrix(state), state.r
-    U, V = state.U[:, :r], state.V[:, :r]
-
-    def off(F: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return x - F @ (F.T @ x)
-
-    if min(E.shape) <= _PLAIN:
-        u, s, vt = np.linalg.svd(off(U, off(V, E.toarray().T).T), full_matrices=False)
-        return u, s, vt
-    operator = LinearOperator(
-        E.shape,
-        matvec=lambda x: off(U, E @ off(V, x)),
-        rmatvec=lambda y: off(V, E.T @ off(U, y)),
-        dtype=np.float64,
-    )
-    v0 = state.run.rng.standard_normal(min(E.shape))
-    u, s, vt = svds(operator, k=_NEW, v0=v0, tol=1e-8)
-    order = np.argsort(-s)
-    return u[:, order], s[order], vt[order]
-
-
-def _norm(state: _State) -> float:
-    """Spectral norm of the residuals."""
-    E = _residual_matrix(state)
-    if min(E.shape) <= _PLAIN:
-        return float(np.linalg.norm(E.toarray(), 2))
-    v0 = state.run.rng.standard_normal(min(E.shape))
-    s = svds(E, k=1, v0=v0, tol=1e-9, return_singular_vectors=False)
-    return float(s[0])

@@ -3,14 +3,18 @@
 import cvxpy as cp
 import numpy as np
 import pytest
+from scipy import sparse
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
+from sparseopt.completion import soft_impute
 from sparseopt.completion._half_step import scaled
 from sparseopt.completion._init import spectral
 from sparseopt.completion._orders import from_triplets
 from sparseopt.completion._run import Factors, Run
 from sparseopt.completion._soft_impute import solve_soft_impute
+from sparseopt.completion._spectrum import norm_bound
+from sparseopt.datasets import make_low_rank
 
 
 def make_run(m, n, alpha, *, k=None, seed=0, real=np.float64, weighted=False, tol=1e-6):
@@ -107,3 +111,49 @@ def test_single_precision_in_and_out():
     assert run.entries.dtype == np.float32
     E = W * (X - solution(run))
     assert np.linalg.norm(E, 2) <= run.alpha * (1 + 1e-5)
+
+
+def test_many_equal_singular_values_of_the_residuals():
+    # Lanczos' method found the norm of the residuals only by luck: at the solution
+    # as many of their singular values are alpha as it has directions
+    p = make_low_rank(400, 300, 5, oversampling=6, noise=0.3, random_state=0)
+    result = soft_impute(p.X, 3.0, random_state=0)
+    assert result.converged and len(result.s) > 20
+    E = p.X.copy()
+    rows, cols = E.tocoo().coords
+    E.data = p.X.tocoo().data - result.predict(rows, cols)
+    assert np.linalg.norm(E.toarray(), 2) <= 3.0 * (1 + 2e-6)
+    assert 0 <= result.gap <= 1e-6 * result.objective
+
+
+def test_start_is_not_as_wide_as_the_matrix():
+    # it had as many directions as the matrix has rows: time grew with their cube
+    p = make_low_rank(600, 500, 3, oversampling=8, noise=0.1, random_state=0)
+    widths = []
+
+    def watch(state):
+        widths.append(state.factors[1].size)
+
+    first = soft_impute(p.X, 12.0, callback=watch, random_state=0)
+    for init in ("random", first, (first.U[:, :2] * first.s[:2], first.V[:, :2])):
+        again = soft_impute(p.X, 12.0, init=init, callback=watch, random_state=0)
+        # both have their objective to tol and more
+        assert again.objective == pytest.approx(first.objective, rel=1e-9)
+    assert max(widths) <= 128
+
+
+@pytest.mark.parametrize("rank", [1, 3, 4])
+def test_norm_bound(rank):
+    rng = np.random.default_rng(rank)
+    E = sparse.random_array((60, 50), density=0.3, rng=rng, dtype=np.float64).tocsr()
+    frames = [np.linalg.qr(rng.standard_normal((n, rank)))[0] for n in E.shape]
+    if rank == 4:  # singular vectors: the bound is exact
+        u, _, vt = np.linalg.svd(E.toarray())
+        frames = [u[:, :4], vt[:4].T]
+    U, V = frames
+    P, Q = np.eye(60) - U @ U.T, np.eye(50) - V @ V.T
+    bound = norm_bound(E, U, V, np.linalg.norm(P @ E.toarray() @ Q, 2))
+    exact = np.linalg.norm(E.toarray(), 2)
+    assert bound >= exact * (1 - 1e-13)
+    if rank == 4:
+        assert bound == pytest.approx(exact, rel=1e-12)
