@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 
-from sparseopt._core._monitor import Monitor
+from sparseopt._core._monitor import Monitor, caller_level
+from sparseopt._core._status import Status
 from sparseopt.completion._fit import fit_entries
 from sparseopt.completion._init import spectral
 from sparseopt.completion._orders import from_csr
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._run import FIELDS
+from sparseopt.exceptions import ConvergenceWarning
 
 _HELD_OUT = 0.1
 # From the penalty that leaves nothing down to one that does nothing.
 _GRID = np.geomspace(1.0, 1e-4, 13)
 # Steps of the grid that may be worse than the best before the search ends.
 _PATIENCE = 3
+# The search has this part of the time, the fit that follows the rest.
+_SHARE = 0.75
 
 
 def hold_out(
@@ -54,9 +59,13 @@ def choose_alpha(
     k: int,
     rng: np.random.Generator,
     options: dict[str, Any],
-    max_time: float | None = None,
+    whole: Monitor,
 ) -> float:
-    """Penalty from a descending grid, each fit started at the one before."""
+    """Penalty from a descending grid, each fit started at the one before.
+
+    ``whole`` is the monitor of the fit that follows: the search has a part of its time.
+    An interrupt is raised, as there is no iterate yet that could be an answer.
+    """
     rest, (rows, cols, values) = hold_out(entries, _HELD_OUT, rng)
     if not len(values):
         return 0.0
@@ -64,8 +73,13 @@ def choose_alpha(
     largest = float(spectral(rest, 1, rng)[1][0]) * density
     best, best_error, worse = largest, math.inf, 0
     start: Any = "spectral"
+    spared = math.inf if whole.max_time is None else whole.max_time
+    spared *= 1 - _SHARE
     for alpha in largest * _GRID:
-        monitor = Monitor("alpha", max_iter=40, max_time=max_time, fields=FIELDS)
+        left = whole.time_left() - spared if spared < math.inf else math.inf
+        if left <= 0:
+            _warn_of_time(whole)
+            break
         fit = fit_entries(
             rest,
             k,
@@ -74,9 +88,11 @@ def choose_alpha(
             tol_obj=1e-4,
             init=start,
             rng=rng,
-            monitor=monitor,
+            monitor=Monitor("alpha", max_iter=40, max_time=left, fields=FIELDS),
             options={**options, "homotopy": False},
         )
+        if fit.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
         error = float(np.mean(np.square(fit.predict(rows, cols) - values)))
         if error < best_error:
             best, best_error, worse = alpha, error, 0
@@ -87,3 +103,13 @@ def choose_alpha(
         start = fit
     # the held-out part is a tenth more data
     return float(best)
+
+
+def _warn_of_time(monitor: Monitor) -> None:
+    warnings.warn(
+        f"The choice of alpha='auto' of {monitor.name} reached its part of max_time="
+        f"{monitor.max_time:g} before the error rose; the best of the penalties tried "
+        "is taken. To change that, increase max_time or give alpha.",
+        ConvergenceWarning,
+        stacklevel=caller_level(),
+    )

@@ -292,7 +292,7 @@ def _complete(entries: Entries, given: dict[str, Any], like: Any) -> CompletionR
     with monitor, blas_limit(1):  # sums of several would have other bits
         alpha = saved["alpha"] if saved else given["alpha"]
         if alpha == "auto":
-            alpha = choose_alpha(plain, k, rng, options, given["max_time"]) * unit
+            alpha = choose_alpha(plain, k, rng, options, monitor) * unit
         result = fit_entries(
             entries,
             k,

@@ -2,6 +2,7 @@
 
 import signal
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy import sparse
 from sparseopt import Status
 from sparseopt.completion import (
     CompletionResult,
+    _alpha,
     alternating_minimization,
     complete,
     soft_impute,
@@ -218,6 +220,24 @@ def test_an_interrupt_leaves_the_last_iterate(problem):
     left = problem.X.data - result.predict(rows, cols)
     expected = np.linalg.norm(left) / np.linalg.norm(problem.X.data)
     assert result.residual == pytest.approx(expected, rel=1e-8)
+
+
+def test_an_interrupt_ends_the_choice_of_alpha(problem, monkeypatch):
+    # fits on the way to alpha took it for their own end, and the next one went on
+    def interrupt(state):
+        signal.raise_signal(signal.SIGINT)
+
+    limited = partial(_alpha.Monitor, callback=interrupt)
+    monkeypatch.setattr(_alpha, "Monitor", limited)
+    with pytest.raises(KeyboardInterrupt):
+        complete(problem.X, 3, alpha="auto", **EXACT)
+
+
+def test_the_choice_of_alpha_is_within_the_time(problem):
+    with pytest.warns(ConvergenceWarning) as caught:
+        result = complete(problem.X, 3, alpha="auto", max_time=1e-9, **EXACT)
+    assert "alpha='auto'" in str(caught[0].message) and result.n_iter == 1
+    assert result.alpha > 0 and result.status is Status.TIME_LIMIT
 
 
 def test_verbose_prints_a_summary(problem, capsys):
