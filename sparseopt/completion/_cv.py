@@ -288,7 +288,7 @@ def largest_alpha(entries: Entries, options: dict[str, Any]) -> float:
     ]
     values *= np.repeat(roots[0], np.diff(side.ptr)) * roots[1][side.idx]
     A = sparse.csr_array((values, side.idx, side.ptr), shape=entries.shape)
-    if min(A.shape) == 1:
+    if min(A.shape) == 1 or not values.any():  # Lanczos' method has no start in zeros
         return float(np.linalg.norm(values))
     start = np.random.default_rng(0).standard_normal(min(A.shape))
     return float(svds(A, k=1, v0=start, return_singular_vectors=False)[0])
@@ -303,4 +303,5 @@ def default_alphas(
     on the data.
     """
     parts = np.geomspace(_TOP, eps, n_alphas)
-    return largest_alpha(entries, options) * parts
+    # where biases leave nothing any ridge does, but zeros have no ratio
+    return (largest_alpha(entries, options) or 1.0) * parts

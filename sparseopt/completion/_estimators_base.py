@@ -151,7 +151,8 @@ class FactorModel(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : sparse matrix or array-like of shape (m, n)
-            Ratings of the fitted rows and columns.
+            Ratings of the fitted rows and columns, all of them in their order: splits
+            of the rows, as `GridSearchCV` makes them, do not suit.
         y : object
             Ignored.
 
@@ -161,10 +162,13 @@ class FactorModel(TransformerMixin, BaseEstimator):
             Not positive; 0 is perfect.
         """
         entries = self._new_rows(X, empty=False)
-        if entries.shape[0] > len(self.row_factors_):
+        # of other rows, as of a split of the table, the errors would mean nothing
+        if entries.shape[0] != len(self.row_factors_):
             raise ValueError(
-                f"X has {entries.shape[0]} rows, but MatrixFactorizer was fitted with "
-                f"{len(self.row_factors_)}."
+                f"X has {entries.shape[0]} rows, but {type(self).__name__} was fitted "
+                f"with {len(self.row_factors_)}: ratings of the same rows are scored. "
+                "Splits of the rows (GridSearchCV, cross_val_score) do not suit; "
+                "MatrixFactorizerCV holds out ratings."
             )
         rows = np.repeat(np.arange(entries.shape[0]), np.diff(entries.rows.ptr))
         error = self.predict(rows, entries.rows.idx) - entries.rows.val

@@ -32,6 +32,7 @@ PLAIN: dict[str, Callable[[Run], Status]] = {
 }
 # Values are divided by a power of two beyond these, so that squares are normal numbers.
 _SMALL, _LARGE = 2.0**-30, 2.0**30
+_LEAST, _MOST = -1021, 1023  # exponents of numbers that have a float and an inverse
 _FEW, _SOME = 16, 128  # directions of a start to which others are added, and at most
 # Ends that a tolerance reached at the last moment turns into success.
 _REACHED = (Status.MAX_ITER, Status.STALLED, Status.PRECISION, Status.TIME_LIMIT)
@@ -143,8 +144,9 @@ def in_units(entries: Entries) -> tuple[Entries, float]:
     unit = _unit(entries)
     if unit == 1.0:
         return entries, unit
-    inverse = entries.dtype.type(1 / unit)
-    return entries.with_values(entries.rows.val * inverse, entries.rows.weight), unit
+    # not a product: of the smallest numbers the inverse has no float
+    values = np.ldexp(entries.rows.val, 1 - math.frexp(unit)[1])
+    return entries.with_values(values, entries.rows.weight), unit
 
 
 def _unit(entries: Entries) -> float:
@@ -156,7 +158,7 @@ def unit_of(largest: float) -> float:
     """The power of two to divide values by, of which this is the largest."""
     if largest == 0 or _SMALL <= largest <= _LARGE:
         return 1.0
-    return math.ldexp(1.0, math.frexp(largest)[1])
+    return math.ldexp(1.0, min(max(math.frexp(largest)[1], _LEAST), _MOST))
 
 
 def _in_units(options: dict[str, Any], unit: float) -> dict[str, Any]:
@@ -235,7 +237,8 @@ def _biases(init: CompletionResult, unit: float) -> tuple[Any, Any, float]:
 
 def _unpadded(f: Factors, unit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     U, V = (np.ascontiguousarray(F[:, : f.k]) for F in (f.U, f.V))
-    return U, f.s * unit, V
+    with np.errstate(over="ignore"):  # the status says so
+        return U, f.s * unit, V
 
 
 def _shown(

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from sparseopt import Status
 from sparseopt.completion import (
     Checkpoint,
     LowRankImputer,
@@ -17,6 +18,7 @@ from sparseopt.completion import (
     soft_impute,
 )
 from sparseopt.datasets import encode_ids, make_low_rank
+from sparseopt.exceptions import ConvergenceWarning
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +261,35 @@ def test_choices_do_not_depend_on_the_scale(X, scale):
     assert cv[0].best_params_["n_components"] == cv[1].best_params_["n_components"]
     scores = [c.score(A) for c, A in zip(cv, (X, X * scale), strict=True)]
     assert scores[1] / scale == pytest.approx(scores[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"biases": "both"}, {"solver": "als"}])
+@pytest.mark.parametrize(
+    ("real", "least"),
+    [(np.float64, 5e-324), (np.float32, 1.4e-45)],
+)
+def test_numbers_below_the_normal_ones(real, least, options):
+    # the inverse of their unit has no float: what came of it was NaN, once "converged"
+    X = make_low_rank(40, 30, 2, oversampling=6, random_state=0).X
+    X.data = np.round(1000 * X.data)
+    exact = complete(X.copy(), 2, alpha=1000.0, random_state=0, **options)
+    X.data = X.data.astype(real) * real(least)
+    alpha = float(1000 * real(least))
+    result = complete(X, 2, alpha=alpha, random_state=0, **options)
+    assert result.converged and result.residual == pytest.approx(
+        exact.residual, abs=1e-4
+    )
+    steps = (result.reconstruct() / real(least)).astype(np.float64)
+    # factors times singular values are rounded to a step
+    np.testing.assert_allclose(steps, exact.reconstruct(), atol=8.0)
+
+
+def test_the_largest_numbers(X):
+    big = X.copy()
+    big.data *= 1.7e308 / np.abs(big.data).max()
+    with pytest.warns(ConvergenceWarning, match="numerical_failure"):
+        result = complete(big, 2, random_state=0)  # a sum of squares is beyond floats
+    assert result.status is Status.NUMERICAL_FAILURE
 
 
 def test_soft_impute_of_a_wide_matrix():

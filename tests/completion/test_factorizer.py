@@ -151,6 +151,7 @@ def test_nonnegative_and_huber(ratings):
         (lambda m, X: m.recommend("a"), TypeError, "'row'"),
         (lambda m, X: m.transform(X[:, :5]), ValueError, "5 features"),
         (lambda m, X: m.score(sparse.vstack([X, X]).tocsr()), ValueError, "240 rows"),
+        (lambda m, X: m.score(X[40:]), ValueError, "80 rows.*MatrixFactorizerCV"),
         (lambda m, X: clone(m).set_params(alpha=-1).fit(X), ValueError, "alpha"),
         (lambda m, X: clone(m).set_params(reg="l1").fit(X), ValueError, "reg"),
         (lambda m, X: clone(m).predict([0], [0]), NotFittedError, "not fitted"),

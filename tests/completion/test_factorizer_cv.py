@@ -142,3 +142,13 @@ def test_verbose_shows_each_grid(X, capsys):
 def test_bad_limits_are_refused(X, name, value):
     with pytest.raises(ValueError, match=f"'{name}' parameter"):
         MatrixFactorizerCV((2,), **{name: value}).fit(X)
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_ratings_that_are_all_the_same(value):
+    # nothing is left for factors: Lanczos' method had no start
+    X = make_low_rank(30, 20, 2, random_state=0).X
+    X.data[:] = value
+    search = MatrixFactorizerCV(cv=2, random_state=0).fit(X)
+    assert search.best_score_ == pytest.approx(0.0, abs=1e-10)
+    assert search.predict([0], [0]) == pytest.approx(value)
