@@ -28,8 +28,8 @@ _SHARE = 0.75
 
 def hold_out(
     entries: Entries, share: float, rng: np.random.Generator
-) -> tuple[Entries, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Entries without a random part, and that part as rows, columns and values.
+) -> tuple[Entries, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]]:
+    """Entries without a random part, and that part: rows, columns, values, weights.
 
     Rows and columns that would lose all of theirs keep them.
     """
@@ -51,7 +51,8 @@ def hold_out(
         weight=None if side.weight is None else side.weight[kept],
         n_threads=entries.n_threads,
     )
-    return rest, (rows[out], side.idx[out], side.val[out])
+    weight = None if side.weight is None else side.weight[out]
+    return rest, (rows[out], side.idx[out], side.val[out], weight)
 
 
 def choose_alpha(
@@ -66,11 +67,10 @@ def choose_alpha(
     ``whole`` is the monitor of the fit that follows: the search has a part of its time.
     An interrupt is raised, as there is no iterate yet that could be an answer.
     """
-    rest, (rows, cols, values) = hold_out(entries, _HELD_OUT, rng)
-    if not len(values):
+    rest, (rows, cols, values, weight) = hold_out(entries, _HELD_OUT, rng)
+    if not len(values) or (weight is not None and not weight.any()):
         return 0.0
-    density = rest.n_entries / math.prod(rest.shape)
-    largest = float(spectral(rest, 1, rng)[1][0]) * density
+    largest = _largest(rest, rng)
     best, best_error, worse = largest, math.inf, 0
     start: Any = "spectral"
     spared = math.inf if whole.max_time is None else whole.max_time
@@ -93,7 +93,8 @@ def choose_alpha(
         )
         if fit.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
-        error = float(np.mean(np.square(fit.predict(rows, cols) - values)))
+        squares = np.square(fit.predict(rows, cols) - values)
+        error = float(np.average(squares, weights=weight))
         if error < best_error:
             best, best_error, worse = alpha, error, 0
         else:
@@ -103,6 +104,15 @@ def choose_alpha(
         start = fit
     # the held-out part is a tenth more data
     return float(best)
+
+
+def _largest(entries: Entries, rng: np.random.Generator) -> float:
+    """About the smallest penalty that leaves nothing."""
+    side = entries.rows
+    if side.weight is not None:  # the penalty is one of their unit
+        entries = entries.with_values(side.val * side.weight, side.weight)
+    density = entries.n_entries / math.prod(entries.shape)
+    return float(spectral(entries, 1, rng)[1][0]) * density
 
 
 def _warn_of_time(monitor: Monitor) -> None:

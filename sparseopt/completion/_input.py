@@ -14,6 +14,9 @@ from sparseopt.completion._orders import from_csr, from_triplets
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._tables import integers, plain_column, plain_table
 
+# Largest weights below this, and above its inverse, leave products no digits.
+_TINY = {"float64": 1e-30, "float32": 1e-8}
+
 
 def as_entries(
     X: Any,
@@ -301,9 +304,16 @@ def _check_weights(weights: np.ndarray) -> np.ndarray:
 
 
 def check_some(weights: np.ndarray) -> None:
-    """Without a positive weight there is no problem."""
+    """Without a positive weight there is no problem, nor where products overflow."""
     if not weights.any():
         raise ValueError("The 'weights' array must not be zero everywhere.")
+    largest = float(weights.max())
+    tiny = _TINY[weights.dtype.name]
+    if not tiny <= largest <= 1 / tiny:
+        raise ValueError(
+            f"The 'weights' array must have its largest in [{tiny:g}, {1 / tiny:g}]. "
+            f"Got {largest:g}; divide weights and ridges by it."
+        )
 
 
 def as_pairs(rows: Any, cols: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -302,3 +302,13 @@ def test_missing_identifiers():
     for labels in (pd.Series(["a", pd.NA], dtype="string"), ["a", None]):
         with pytest.raises(ValueError, match="must not hold missing"):
             encode_ids(labels)
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e40])
+def test_weights_that_leave_no_digits(X, scale):
+    weights = np.full(X.nnz, scale)
+    for fit in (complete, soft_impute):
+        with pytest.raises(
+            ValueError, match=r"'weights'.*largest in \[1e-30, 1e\+30\]"
+        ):
+            fit(X, 2, weights=weights)

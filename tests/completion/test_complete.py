@@ -222,6 +222,20 @@ def test_an_interrupt_leaves_the_last_iterate(problem):
     assert result.residual == pytest.approx(expected, rel=1e-8)
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_alpha_is_chosen_in_the_unit_of_the_weights(scale):
+    # weights that sum to one are common: the grid began far above all that fits
+    p = make_low_rank(200, 150, 3, oversampling=6, noise=0.3, random_state=0)
+    w = np.random.default_rng(0).random(p.X.nnz) + 0.5
+    plain = complete(p.X, 6, alpha="auto", weights=w, random_state=0)
+    result = complete(p.X, 6, alpha="auto", weights=w * scale, random_state=0)
+    assert result.alpha == pytest.approx(plain.alpha * scale, rel=1e-6)
+    # not the same iterates, as the start of the homotopy has another unit: minima on a
+    # plateau are within a hundredth
+    assert result.objective / scale == pytest.approx(plain.objective, rel=1e-2)
+    assert p.relative_error(result.U * result.s, result.V) < 0.25
+
+
 def test_an_interrupt_ends_the_choice_of_alpha(problem, monkeypatch):
     # fits on the way to alpha took it for their own end, and the next one went on
     def interrupt(state):
