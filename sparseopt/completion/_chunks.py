@@ -67,7 +67,7 @@ def entries_from_chunks(
     Returns
     -------
     Entries
-        What `complete` and the others take for X.
+        What `complete`, `soft_impute` and `MatrixFactorizer` take for X.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def open_entries(directory: str | os.PathLike[str], *, n_threads: int = 1) -> En
     Returns
     -------
     Entries
-        What `complete` and the others take for X.
+        What `complete`, `soft_impute` and `MatrixFactorizer` take for X.
 
     Raises
     ------

@@ -23,6 +23,7 @@ from sparseopt.completion._api import check_bias_reg, complete
 from sparseopt.completion._estimators_base import FactorModel
 from sparseopt.completion._input import as_entries
 from sparseopt.completion._partial import merge, update
+from sparseopt.completion._problem import Entries
 from sparseopt.completion._result import CompletionResult
 from sparseopt.completion._run import FIELDS
 from sparseopt.completion._tables import plain_table
@@ -197,7 +198,8 @@ class MatrixFactorizer(FactorModel):
         Parameters
         ----------
         X : sparse matrix or array-like of shape (m, n)
-            Ratings; a dense array marks unknown ones by NaN.
+            Ratings; a dense array marks unknown ones by NaN. Or what
+            `entries_from_chunks` and `open_entries` give.
         y : object
             Ignored.
         weights : array-like, optional
@@ -208,6 +210,8 @@ class MatrixFactorizer(FactorModel):
         self : MatrixFactorizer
             The estimator.
         """
+        if isinstance(X, Entries):
+            return self._fit_unnamed(X, None, weights, "raise")
         X = validate_data(
             self,
             plain_table(X, "X"),
@@ -248,10 +252,7 @@ class MatrixFactorizer(FactorModel):
         self : MatrixFactorizer
             The estimator.
         """
-        self._fit((rows, cols, values), shape, weights, duplicates)
-        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit to a frame
-        self.n_features_in_ = len(self.col_factors_)
-        return self
+        return self._fit_unnamed((rows, cols, values), shape, weights, duplicates)
 
     @whole_or_not
     def partial_fit(
@@ -290,9 +291,7 @@ class MatrixFactorizer(FactorModel):
             {"n_sweeps": n_sweeps, "forget": forget},
         )
         if not hasattr(self, "result_"):
-            self._fit(X, None, None, "raise")
-            self.n_features_in_ = len(self.col_factors_)
-            return self
+            return self._fit_unnamed(X, None, None, "raise")
         options, monitor = self._ridge_options(), self._check_update()
         new = as_entries(X, dtype=self.row_factors_.dtype)
         rows = np.repeat(np.arange(new.shape[0]), np.diff(new.rows.ptr))
@@ -383,6 +382,13 @@ class MatrixFactorizer(FactorModel):
             verbose=self.verbose,
         )
         self._unpack(self.result_)
+        return self
+
+    def _fit_unnamed(self, X: Any, shape: Any, weights: Any, duplicates: str) -> Self:
+        """Fit to what has no names of columns."""
+        self._fit(X, shape, weights, duplicates)
+        self.__dict__.pop("feature_names_in_", None)  # of an earlier fit to a frame
+        self.n_features_in_ = len(self.col_factors_)
         return self
 
     def _last(self, k: Any) -> Any:

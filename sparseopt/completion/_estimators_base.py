@@ -40,6 +40,7 @@ class FactorModel(TransformerMixin, BaseEstimator):
     row_bias_: np.ndarray
     col_bias_: np.ndarray
     intercept_: float
+    n_features_in_: int
     result_: CompletionResult
     _entries: Entries
 

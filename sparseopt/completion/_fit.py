@@ -259,6 +259,14 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
         status = Status.NUMERICAL_FAILURE
     elif run.alpha == 0 and residual <= run.tol and status in _REACHED:
         status = Status.CONVERGED
+    note = run.note
+    # what converged is the residual, optimality (with a gap), what huber marks, or:
+    plain = run.outliers is None and run.held_out is None and math.isnan(run.gap)
+    if plain and status is Status.CONVERGED and residual > run.tol:
+        note = (
+            f"{note} It is tol_obj, of the objective; the residual, {residual:.3g}, is "
+            "that of data with noise, or of a rank that is too small."
+        ).strip()
     biases = [
         None if b is None else b * b.dtype.type(unit) for b in (f.row_bias, f.col_bias)
     ]
@@ -287,7 +295,7 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
         underdetermined_cols=few[1],
         work=run.work,
         status=status,
-        message=f"{status.advice} {run.note}" if run.note else "",
+        message=f"{status.advice} {note}" if note else "",
         n_iter=run.n_iter,
         objective=run.objective * square,
         residual=residual,

@@ -56,7 +56,7 @@ class Side:
         return np.stack([cuts[:-1], cuts[1:]], axis=1)[order].astype(np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Entries:
     """Observed entries of an (m, n) matrix in both orders.
 
@@ -69,6 +69,13 @@ class Entries:
     perm: np.ndarray
     n_threads: int = 1
     _chunks: dict[tuple[bool, int], np.ndarray] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        weighted = ", weighted" if self.rows.weight is not None else ""
+        return (
+            f"Entries(shape={self.shape}, n_entries={self.n_entries}, "
+            f"dtype={self.dtype}{weighted})"
+        )
 
     @property
     def n_entries(self) -> int:

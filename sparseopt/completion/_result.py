@@ -28,7 +28,8 @@ class CompletionResult(Result):
     columns of U and V are not orthonormal, and s is a scale of theirs. Besides the
     attributes below it has those of every result: ``status``, ``converged``,
     ``message``, ``n_iter``, ``objective``, ``residual`` (relative error at the observed
-    entries that were not held out), ``gap``, ``history`` and ``elapsed``.
+    entries that were not held out, nor taken for gross errors), ``gap``, ``history``
+    and ``elapsed``.
 
     Parameters
     ----------
@@ -68,8 +69,9 @@ class CompletionResult(Result):
         checks between iterations and the choice of `alpha` do not count.
     history : ndarray
         Structured array with a row for each iteration: ``n_iter``, ``time`` (s),
-        ``objective``, ``residual`` and ``ridge``; ``validation``, the root mean squared
-        error at held-out entries, where there are any.
+        ``objective``, ``residual``, ``ridge`` and ``inner`` (steps of conjugate
+        gradients in one of Gauss-Newton, NaN in others); ``validation``, the root mean
+        squared error at held-out entries, where there are any.
 
     Examples
     --------

@@ -259,6 +259,14 @@ def test_verbose_prints_a_summary(problem, capsys):
     assert "completion.complete: converged" in capsys.readouterr().err
 
 
+def test_message_says_which_tolerance_it_was(problem):
+    assert complete(problem.X, 3, **EXACT).message == Status.CONVERGED.advice
+    few = complete(problem.X, 1, random_state=0)  # a rank that is too small
+    assert few.converged and few.residual > 0.1
+    assert "tol_obj" in few.message and f"{few.residual:.3g}" in few.message
+    assert "tol_obj" not in soft_impute(problem.X, 3.0).message
+
+
 def test_results_are_saved_and_loaded(problem, tmp_path):
     result = complete(problem.X, 3, **EXACT)
     result.save(tmp_path / "r.npz")

@@ -1,12 +1,17 @@
 """MatrixFactorizer: predictions, new rows, recommendations, later ratings."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from sparseopt.completion import MatrixFactorizer
+from sparseopt.completion import (
+    MatrixFactorizer,
+    MatrixFactorizerCV,
+    entries_from_chunks,
+)
 from sparseopt.datasets import make_low_rank
 
 
@@ -161,3 +166,21 @@ def test_nonnegative_and_huber(ratings):
 def test_bad_arguments(model, ratings, call, error, text):
     with pytest.raises(error, match=text):
         call(model, ratings)
+
+
+def test_sorted_entries_are_fitted_as_they_are(ratings, tmp_path):
+    frame = pd.DataFrame(np.where(ratings.toarray() == 0, np.nan, ratings.toarray()))
+    frame.columns = [f"c{j}" for j in range(frame.shape[1])]
+    parts = [ratings[:50], ratings[50:]]
+    entries = entries_from_chunks(parts, tmp_path)
+    assert "n_entries=" in repr(entries) and len(repr(entries)) < 100
+    plain = MatrixFactorizer(2, random_state=0).fit(ratings)
+    model = MatrixFactorizer(2, random_state=0).fit(frame).fit(entries)
+    assert not hasattr(model, "feature_names_in_")  # of the earlier fit
+    assert model.n_features_in_ == ratings.shape[1]
+    np.testing.assert_array_equal(model.col_factors_, plain.col_factors_)
+    for a, b in zip(model.recommend(3), plain.recommend(3), strict=True):
+        np.testing.assert_array_equal(a, b)
+    search = {"n_components": (1, 2), "n_alphas": 2, "cv": 2, "random_state": 0}
+    found = MatrixFactorizerCV(**search).fit(entries)
+    assert found.best_params_ == MatrixFactorizerCV(**search).fit(ratings).best_params_
