@@ -264,8 +264,8 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
     plain = run.outliers is None and run.held_out is None and math.isnan(run.gap)
     if plain and status is Status.CONVERGED and residual > run.tol:
         note = (
-            f"{note} It is tol_obj, of the objective; the residual, {residual:.3g}, is "
-            "that of data with noise, or of a rank that is too small."
+            f"{note} It is tol_obj: the objective levelled off, at a residual of "
+            f"{residual:.3g}."
         ).strip()
     biases = [
         None if b is None else b * b.dtype.type(unit) for b in (f.row_bias, f.col_bias)

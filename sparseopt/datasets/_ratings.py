@@ -49,6 +49,9 @@ class Ratings(NamedTuple):
     col_names: np.ndarray | None
     name: str
 
+    def __repr__(self) -> str:
+        return f"Ratings({self.name!r})"
+
 
 def encode_ids(labels: Any, known: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """Turn identifiers of any kind into codes 0, 1, and so on.
