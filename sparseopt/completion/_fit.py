@@ -33,7 +33,9 @@ PLAIN: dict[str, Callable[[Run], Status]] = {
 # Values are divided by a power of two beyond these, so that squares are normal numbers.
 _SMALL, _LARGE = 2.0**-30, 2.0**30
 _LEAST, _MOST = -1021, 1023  # exponents of numbers that have a float and an inverse
-_FEW, _SOME = 16, 128  # directions of a start to which others are added, and at most
+# Directions of a start to which others are added, and at most: more where their number
+# squared, times rows and columns, is below _CHEAP.
+_FEW, _SOME, _CHEAP = 16, 128, 2e8
 # Ends that a tolerance reached at the last moment turns into success.
 _REACHED = (Status.MAX_ITER, Status.STALLED, Status.PRECISION, Status.TIME_LIMIT)
 
@@ -217,7 +219,7 @@ def _narrow_start(
         width = max((F.shape[-1] for F in init if np.ndim(F) == 2), default=k)
     width = min(max(width, 1), k)
     density = max(entries.n_entries, 1) / math.prod(entries.shape)
-    most = min(k, _SOME)
+    most = min(k, max(_SOME, math.isqrt(int(_CHEAP / sum(entries.shape)))))
     while True:
         start = _start(entries, width, init, rng, unit, False)
         if not (isinstance(init, str) and init == "spectral" and width < most):
