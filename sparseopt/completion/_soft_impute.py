@@ -24,6 +24,7 @@ _TRIES = 12  # halvings of a step
 # Newton steps may end by rounding, when the objective falls no more than by _LEVEL,
 # where the gradient is within _NEAR of its bound.
 _LEVEL, _NEAR = 1e-13, 1e3
+_ROUNDS = 3  # of new directions that leave the objective level
 _WEAK = 1e-7  # floor of s in the ridge
 
 
@@ -105,11 +106,17 @@ class _State:
         if self.is_zero():
             return Status.CONVERGED
         self.sweeps(1 if self.resumed else _SWEEPS)
+        rounds, before = 0, math.inf
         while True:
             self.newton()
             status = self.certify()
             if status is not None:
                 return status
+            # directions that come and go by rounding
+            level = before - self.objective <= _LEVEL * self.objective
+            rounds, before = rounds + 1 if level else 0, self.objective
+            if rounds == _ROUNDS:
+                return Status.PRECISION
             self.sweeps(1)
 
     def is_zero(self) -> bool:
@@ -180,7 +187,8 @@ class _State:
 
     def newton(self) -> None:
         """Newton steps until the first two conditions hold."""
-        goal = self.run.tol * self.alpha * math.sqrt(self.r)
+        # the norm of the residuals is at alpha (1 + tol): half of that is its share
+        goal = 0.5 * self.run.tol * self.alpha
         last, before = math.inf, math.inf
         while True:
             gU, gV = self.gradient()
@@ -199,18 +207,25 @@ class _State:
             self.show()
 
     def prune(self, gU: np.ndarray, gV: np.ndarray) -> bool:
-        """Drop weak directions that the gradient shrinks."""
+        """Drop weak directions that the gradient shrinks, if that lowers the objective.
+
+        It need not: the minimum may be at a part of a weak direction.
+        """
         slope = np.einsum("ij,ij->j", self.U, gU)[: self.r]
         slope += np.einsum("ij,ij->j", self.V, gV)[: self.r]
         dying = (self.s <= _DEAD * self.s[0]) & (slope > 1e-3 * self.alpha)
         dying[0] = False
         if not dying.any():
             return False
+        kept = self.U, self.s, self.V, self.E, self.rss, self.objective
         keep = np.flatnonzero(~dying)
         self.U, self.V = _take(self.U, keep), _take(self.V, keep)
         self.s = self.s[keep]
         self.measure()
-        return True
+        if self.objective <= kept[5]:
+            return True
+        self.U, self.s, self.V, self.E, self.rss, self.objective = kept
+        return False
 
     def search(self, A: np.ndarray, B: np.ndarray) -> bool:
         """Step along increments of the factors, halved until the objective falls."""
