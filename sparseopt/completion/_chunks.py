@@ -266,7 +266,7 @@ class _Counts:
         self.cols = np.empty(0, np.int64)
         self.row = self.size = 0
         self.weighted: bool | None = None
-        self.some = False  # whether a weight is positive
+        self.heaviest = 0.0  # largest weight
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -338,7 +338,8 @@ class _Counts:
                     "weights and without."
                 )
             self.weighted = weight is not None
-            self.some = self.some or weight is None or bool(weight.any())
+            if weight is not None:
+                self.heaviest = max(self.heaviest, float(weight.max()))
         if not self.rows:
             self.cols = np.zeros(e.shape[1], np.int64)
         if e.shape[1] != len(self.cols):
@@ -367,8 +368,8 @@ class _Counts:
             raise ValueError(
                 "The 'chunks' parameter must give at least one entry. Got none."
             )
-        if not self.some:
-            check_some(np.zeros(1))
+        if self.weighted:
+            check_some(np.array([self.heaviest], self.dtype))
         wide = self.size >= np.iinfo(np.int32).max
         types = {
             "row_ptr": (np.int64, m + 1), "col_ptr": (np.int64, n + 1),

@@ -145,6 +145,7 @@ def test_bad_weights(tmp_path):
     two = [(X[:50], W[:50]), X[50:]]
     refused(ValueError, "All chunks must have weights, or none", two)
     refused(ValueError, "must not be zero everywhere", [(X, 0 * W.data)])
+    refused(ValueError, r"largest in \[1e-30", [(X, 1e-200 * W.data)])
     refused(ValueError, "'weights' array must not be negative", [(X, -W)])
     refused(ValueError, "'weights' array must be finite", [(X, W * np.nan)])
     refused(ValueError, "'weights' matrix must store the same", [(X, W[:50])])
