@@ -280,7 +280,7 @@ def test_numbers_below_the_normal_ones(real, least, options):
         exact.residual, abs=1e-4
     )
     steps = (result.reconstruct() / real(least)).astype(np.float64)
-    # factors times singular values are rounded to a step
+    # factors times singular values are rounded to a step, of values up to thousands
     np.testing.assert_allclose(steps, exact.reconstruct(), atol=8.0)
 
 
