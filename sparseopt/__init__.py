@@ -13,6 +13,7 @@ Each family is a package of its own, loaded when it is first used:
 ==========================  ============================================================
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,14 @@ except ModuleNotFoundError as error:
         "package. Run from another folder, use `python -P`, or install in place with "
         "`pip install --no-build-isolation -e .`."
     ) from None
+
+# Each compiled module reads it when it is loaded; here an unknown word is an error.
+_SIMD_LEVELS = ("baseline", "v3", "v4")
+if os.environ.get("SPARSEOPT_SIMD") not in (None, "", *_SIMD_LEVELS):
+    raise ImportError(
+        f"The environment variable SPARSEOPT_SIMD must be one of {_SIMD_LEVELS}, or "
+        f"not set. Got {os.environ['SPARSEOPT_SIMD']!r}."
+    )
 
 if TYPE_CHECKING:
     from sparseopt import (

@@ -19,10 +19,12 @@ _REQUIRED = (
     "array-api-compat",
 )
 _ARRAY_LIBRARIES = ("torch", "cupy", "jax", "dask", "array-api-strict")
+_BUILD_VARIABLES = ("SPARSEOPT_SIMD",)
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
+    "OPENBLAS_CORETYPE",
     "SCIPY_ARRAY_API",
 )
 
@@ -46,6 +48,12 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def _variables(names: tuple[str, ...]) -> Rows:
+    for name in names:
+        if name in os.environ:
+            yield name, os.environ[name]
+
+
 def _system() -> Rows:
     yield "python", sys.version.replace("\n", " ")
     yield "executable", sys.executable
@@ -60,6 +68,7 @@ def _build() -> Rows:
     yield "version", version
     yield from build.items()
     yield "simd in use", importlib.import_module("sparseopt._core._simd").level_name()
+    yield from _variables(_BUILD_VARIABLES)
 
 
 def _requirements() -> Rows:
@@ -71,9 +80,7 @@ def _threads() -> Rows:
     from sparseopt._core._threads import effective_n_threads
 
     yield "n_threads=None", effective_n_threads(None)
-    for name in _THREAD_VARIABLES:
-        if name in os.environ:
-            yield name, os.environ[name]
+    yield from _variables(_THREAD_VARIABLES)
 
 
 def _thread_pools() -> Rows:

@@ -8,6 +8,7 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 import shutil
 import signal
 from collections.abc import Callable
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -23,6 +24,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("thorough", max_examples=1000, deadline=None, database=None)
+# as in CI, with examples that --hypothesis-seed chooses
+settings.register_profile(
+    "seeded", settings.get_profile("ci"), derandomize=False, print_blob=True
+)
 settings.load_profile("ci")
 
 # A shell that runs the tests in the background lets them ignore Ctrl-C.
@@ -30,7 +35,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--slice",
+        metavar="K/N",
+        default="0/1",
+        help="run the tests of one of N slices, K = 0, ..., N - 1; names decide which",
+    )
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    k, n = map(int, config.getoption("--slice").split("/"))
+    others = [item for item in items if crc32(item.nodeid.encode()) % n != k]
+    if others:
+        items[:] = [item for item in items if item not in set(others)]
+        config.hook.pytest_deselected(items=others)
     if shutil.which("nvidia-smi") is None:
         skip = pytest.mark.skip(reason="needs a CUDA device")
         for item in items:

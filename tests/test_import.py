@@ -1,16 +1,20 @@
 """Importing sparseopt is cheap, has no side effects, and says why when it fails."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def _run(code: str, folder: Path) -> str:
+def _run(code: str, folder: Path, **environment: str) -> str:
     """Output of ``code`` in a fresh interpreter that does not see the source folder."""
     command = [sys.executable, "-P", "-c", code]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    env = os.environ | environment
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -57,3 +61,36 @@ def test_source_folder_says_why_it_cannot_be_imported(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode != 0
     assert "imported in place of the installed package" in done.stderr
+
+
+_LEVELS_IN_USE = """
+import importlib, pkgutil
+import sparseopt
+names = []
+for module in pkgutil.walk_packages(sparseopt.__path__, "sparseopt."):
+    if not module.name.startswith("sparseopt.torch"):
+        module = importlib.import_module(module.name)
+        for setter in ("set_level", "set_simd_level"):
+            if hasattr(module, setter):  # the best level it may use
+                names.append(getattr(module, setter)(2))
+assert len(names) >= 8
+print(*sorted(set(names)))
+"""
+
+
+@pytest.mark.parametrize("level", ["baseline", "v3", "v4"])
+def test_simd_level_of_the_environment_is_that_of_all_families(level, tmp_path):
+    best = _run(_LEVELS_IN_USE, tmp_path, SPARSEOPT_SIMD="")
+    expected = min(level, best)  # it lowers only; the alphabet has the order of levels
+    assert _run(_LEVELS_IN_USE, tmp_path, SPARSEOPT_SIMD=level) == expected
+
+
+def test_unknown_simd_level_is_an_error_that_names_the_allowed_ones(tmp_path):
+    command = [sys.executable, "-P", "-c", "import sparseopt"]
+    env = os.environ | {"SPARSEOPT_SIMD": "avx2"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "SPARSEOPT_SIMD must be one of ('baseline', 'v3', 'v4')" in done.stderr
+    assert "Got 'avx2'" in done.stderr

@@ -25,6 +25,14 @@ def test_facts(capsys):
     assert "unknown" not in facts
 
 
+def test_environment_that_changes_numbers_is_shown(capsys, monkeypatch):
+    monkeypatch.setenv("SPARSEOPT_SIMD", "v3")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    facts = _shown(capsys)
+    assert facts["SPARSEOPT_SIMD"] == "v3"
+    assert facts["OPENBLAS_CORETYPE"] == "Haswell"
+
+
 @pytest.mark.parametrize("section", ["_threads", "_build", "_thread_pools"])
 def test_a_failing_section_does_not_stop_the_rest(section, capsys, monkeypatch):
     def broken():
