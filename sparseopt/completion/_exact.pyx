@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t
 from scipy.linalg.cython_blas cimport dgemv, dsyrk, sgemv, ssyrk
 from scipy.linalg.cython_lapack cimport dpotrf, dpotrs, spotrf, spotrs
 
-from sparseopt.completion._kernels import aligned
+from sparseopt.completion._kernels import workspaces
 
 cdef enum:
     BLOCK = 512  # gathered rows at a time: they stay in L2
@@ -149,8 +149,8 @@ cdef double descend(int k, const real* H, real* g, real* a, const real* free, in
 
 cdef workspace(int n_threads, int64_t k, like):
     """G, H, L, t, r and the step of each thread."""
-    size = (BLOCK * (k + 1) + 2 * k * k + 2 * k + 15) // 16 * 16
-    return aligned((n_threads, size), np.asarray(like).dtype, np.empty)
+    size = BLOCK * (k + 1) + 2 * k * k + 2 * k
+    return workspaces(n_threads, size, np.asarray(like).dtype)
 
 
 cdef void exact_row(int64_t i, const int64_t* ptr, const int32_t* idx, const real* x,

@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t
 from scipy.linalg.cython_blas cimport dsyrk, ssyrk
 from scipy.linalg.cython_lapack cimport dpotrf, dpotri, spotrf, spotri
 
-from sparseopt.completion._kernels import aligned
+from sparseopt.completion._kernels import workspaces
 
 cdef enum:
     BLOCK = 512  # gathered rows at a time: they stay in L2
@@ -89,8 +89,8 @@ def inverse_grams(const int64_t[::1] ptr, const int32_t[::1] idx, const real[:, 
     """
     cdef int kp = <int>V.shape[1], k = <int>H.shape[1]
     cdef int64_t c, i
-    cdef int64_t size = (BLOCK * k + k * k + 15) // 16 * 16
-    cdef real[:, ::1] work = aligned((n_threads, size), np.asarray(V).dtype, np.empty)
+    cdef int64_t size = BLOCK * k + k * k
+    cdef real[:, ::1] work = workspaces(n_threads, size, np.asarray(V).dtype)
     cdef real* own
     cdef const real* wp = NULL
     if w is not None and w.shape[0]:

@@ -36,8 +36,18 @@ def set_simd_level(int level):
     return T.name.decode()
 
 
+def workspaces(int n_threads, int64_t size, dtype):
+    """At least ``size`` numbers for each thread, whole lines: each part starts at one.
+
+    Some BLAS kernels add in an order that depends on where an array starts in its line, and
+    then a row's last digits would depend on the thread that solves it.
+    """
+    per_line = SO_LINE // np.dtype(dtype).itemsize
+    return aligned((n_threads, -(-size // per_line) * per_line), dtype, np.empty)
+
+
 cdef workspace(int n_threads, int64_t size, like):
-    return aligned((n_threads, size), np.asarray(like).dtype, np.empty)
+    return workspaces(n_threads, size, np.asarray(like).dtype)
 
 
 cdef const real* pointer(const real[::1] x) noexcept nogil:

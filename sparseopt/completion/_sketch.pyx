@@ -13,7 +13,7 @@ from libc.string cimport memset
 from scipy.linalg.cython_blas cimport ddot, dgemv, dtrsv
 from scipy.linalg.cython_lapack cimport dgelss, dgeqrf, dtrcon, dtrtrs
 
-from sparseopt.completion._kernels import aligned
+from sparseopt.completion._kernels import workspaces
 
 cdef enum:
     BLOCK = 512  # gathered rows at a time: they stay in L2
@@ -367,7 +367,7 @@ def sketched_rows(const int64_t[::1] ptr, const int32_t[::1] idx, const real[::1
         return
     if w is not None and w.shape[0]:
         wp = &w[0]
-    work = aligned((n_threads, space_for(k, size, full)), np.float64, np.empty)
+    work = workspaces(n_threads, space_for(k, size, full), np.float64)
     for c in prange(chunks.shape[0], schedule="dynamic", chunksize=1, nogil=True,
                     num_threads=n_threads):
         for i in range(chunks[c, 0], chunks[c, 1]):
@@ -380,7 +380,7 @@ def sketch_of(const int32_t[::1] idx, const real[::1] x, const real[::1] w,
               const real[:, ::1] V, int k, int size, uint64_t seed, int64_t row):
     """The sketch of [A b] that the row of this number gets, of shape (size, k + 1)."""
     cdef int64_t full = power_of_two(x.shape[0])
-    cdef double[::1] work = aligned((space_for(k, size, full),), np.float64, np.empty)
+    cdef double[::1] work = workspaces(1, space_for(k, size, full), np.float64)[0]
     cdef Space s = divide(&work[0], k, size, full)
     cdef const real* wp = NULL
     if w is not None and w.shape[0]:

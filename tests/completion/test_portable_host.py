@@ -104,8 +104,15 @@ def test_all_options(lib, noisy, dtype, form, options, monkeypatch):
     mine = there(lib, given) if form == "triplets" else lib(given)
     result = complete(mine, weights=lib(w), shape=shape, **options)
     check_same(result, expected, lib(w))
-    # predictions are products of the same numbers, summed in another order
-    tol = {"rtol": 0, "atol": 100 * np.finfo(dtype).eps * np.abs(noisy.X.data).max()}
+    # predictions are products of the same numbers, summed in another order: twice the
+    # bound of one sum of rank + 3 terms, all taken by their absolute values
+    biases = [
+        0 if b is None else np.abs(b) for b in (expected.row_bias, expected.col_bias)
+    ]
+    most = np.abs(expected.U) * expected.s @ np.abs(expected.V).T
+    most += np.reshape(biases[0], (-1, 1)) + biases[1] + abs(expected.intercept)
+    terms = len(expected.s) + 3
+    tol = {"rtol": 0, "atol": 2 * terms * np.finfo(dtype).eps * most.max()}
     rows, cols = np.array([3, 0, 59]), np.array([49, 2, 2])
     for i, j in ((rows, cols), (lib(rows), lib(cols)), (rows.tolist(), cols.tolist())):
         found = result.predict(i, j), result.reconstruct(i)
