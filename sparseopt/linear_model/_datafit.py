@@ -56,6 +56,9 @@ class Datafit:
         Whether l is quadratic in z.
     has_hessian : bool
         Whether `hessian` is the second derivative, and not a bound of it.
+    is_coupled : bool
+        Whether samples share terms of the loss: its second derivative is then no
+        diagonal, and `curvature_matrix` has it.
     width : float
         Size of the residuals up to which l is not linear, for losses that `widened`
         makes smoother; 0 for the others.
@@ -71,6 +74,7 @@ class Datafit:
     curvature: float = math.inf
     is_quadratic: bool = False
     has_hessian: bool = True
+    is_coupled: bool = False
     width: float = 0.0
 
     def __init__(
@@ -147,6 +151,33 @@ class Datafit:
             The diagonal, float64, of the shape of z.
         """
         raise NotImplementedError
+
+    def curvature_matrix(self, z: np.ndarray, A: Any) -> np.ndarray:
+        """Second derivative of F along columns, of losses that are coupled.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n,)
+            Predictions.
+        A : ndarray or sparse matrix of shape (n, m)
+            Columns.
+
+        Returns
+        -------
+        ndarray of shape (m, m)
+            ``A' F''(z) A``.
+        """
+        raise NotImplementedError
+
+    def invariants(self) -> Any:
+        """Directions of z along which F is constant, at its best intercept.
+
+        Returns
+        -------
+        ndarray or sparse matrix of shape (n, k)
+            The directions, to which all dual points are orthogonal.
+        """
+        return np.ones((self.design.n, int(self.fit_intercept)))
 
     def secant(self, z: np.ndarray) -> np.ndarray | None:
         """Bend a quadratic that touches F at z and is nowhere below it.

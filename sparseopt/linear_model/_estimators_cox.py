@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
 from sparseopt._core._arrays import as_vector
 from sparseopt._core._params import check_params, public_name
 from sparseopt.linear_model._concordance import concordance
-from sparseopt.linear_model._datafits_more import Cox
+from sparseopt.linear_model._datafit_cox import Cox
 from sparseopt.linear_model._estimators_base import (
     CONSTRAINTS,
     Proximal,

@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.linalg import qr, solve_triangular
 
 from sparseopt.linear_model._datafit import Datafit
-from sparseopt.linear_model._datafits_more import Cox, Multinomial
+from sparseopt.linear_model._datafits_more import Multinomial
 from sparseopt.linear_model._gap import has_conjugate
 from sparseopt.prox import Penalty
 
@@ -64,17 +64,16 @@ class FreeColumns:
 
     def __init__(self, datafit: Datafit, mask: np.ndarray) -> None:
         self.datafit, self.mask = datafit, mask
-        # sums of the dual point are zero with an intercept, and by the loss of Cox
-        ones = datafit.fit_intercept or isinstance(datafit, Cox)
+        constant = datafit.invariants()
+        constant = constant.toarray() if sparse.issparse(constant) else constant
         outputs = mask.reshape(len(mask), -1).T
         rows = np.any(outputs, axis=0)
         X = datafit.design.columns(np.flatnonzero(rows))
         X = np.asarray(X.toarray() if sparse.issparse(X) else X, dtype=np.float64)
-        X = np.column_stack([X, np.ones((datafit.design.n, 1))]) if ones else X
-        self.X = X
+        self.X = X = np.column_stack([X, constant])
         # columns of X for each output
-        self.columns = [np.flatnonzero(np.append(c[rows], [True] * ones))
-                        for c in outputs]  # fmt: skip
+        also = [True] * constant.shape[1]
+        self.columns = [np.flatnonzero(np.append(c[rows], also)) for c in outputs]
         self._lengths = np.sqrt(np.einsum("ij,ij->j", X, X))
         self._kept: Any = None
 
@@ -99,7 +98,8 @@ class FreeColumns:
         if last is not None and np.array_equal(last.mask, mask):
             return last
         rows = datafit.design.n * max(k, 1)
-        columns = int(np.count_nonzero(mask)) + max(k, 1)
+        columns = int(np.count_nonzero(mask))
+        columns += max(k, 1) * datafit.invariants().shape[1]
         work = 1.0 * rows * columns * min(rows, columns)
         limit = _WORK_ONCE if datafit.is_quadratic else _WORK
         if rows * columns > _LARGEST or work > limit:

@@ -24,6 +24,8 @@ _SHRINK, _SLOPE, _TRIALS, _FEW = 0.5, 1e-4, 40, 8
 _FLAT = 1e-8
 _ROUNDING = 1e-14
 _CUT = 0.6
+# Columns from which second derivatives of coupled losses cost more than they save.
+_MANY = 2000
 _PATIENCE, _DAMPED = 5, 1e6
 
 
@@ -36,6 +38,13 @@ def unfit_newton(datafit: Datafit, penalty: Penalty) -> str | None:
     if _blocks(datafit, penalty) is None:
         return "the penalty is not separable, nor a group lasso"
     return None
+
+
+def is_slow(datafit: Datafit, penalty: Penalty) -> bool:
+    """Whether other solvers are faster: where the matrix is large from the start."""
+    blocks = _blocks(datafit, penalty)
+    all_active = bool(getattr(blocks, "is_smooth", False))
+    return datafit.is_coupled and all_active and datafit.design.p > _MANY
 
 
 def _blocks(datafit: Datafit, penalty: Penalty) -> Any:
@@ -76,16 +85,15 @@ def _descend(
         d = _curvatures(run, damping, short)
         if not np.isfinite(d).all():
             return math.inf
-        gram = GramSet(run.design, d, centred=datafit.fit_intercept)
-        gram.add(cols)
+        H = _matrix(run, cols, d, damping)
         before = worst
-        worst = float(part.distance(w, g, gram.H.diagonal()).max(initial=0.0))
+        worst = float(part.distance(w, g, H.diagonal()).max(initial=0.0))
         idle = idle + 1 if worst >= before and not refused else 0
         if worst <= tol or run.expired() or idle > _PATIENCE:
             break
         new, slope = w.copy(), g.copy()
         with np.errstate(over="ignore", invalid="ignore"):  # such steps are refused
-            minimise(run, part, gram.H, slope, new, max(0.05 * worst, 0.1 * tol))
+            minimise(run, part, H, slope, new, max(0.05 * worst, 0.1 * tol))
             t = _search(run, part, cols, w, new - w, g)
         flat = datafit.secant(run.z) is not None
         short, bounded = flat and not short and t < _CUT, short
@@ -99,6 +107,16 @@ def _descend(
         refused = False
         g = run.design.gradient(datafit.gradient(run.z), cols, run.n_threads)
     return worst
+
+
+def _matrix(run: Run, cols: np.ndarray, d: np.ndarray, damping: float) -> np.ndarray:
+    """Second derivative of the loss along columns, at its best intercept."""
+    if run.datafit.is_coupled:
+        A = run.design.columns(cols)
+        return damping * run.datafit.curvature_matrix(run.z, A)
+    gram = GramSet(run.design, d, centred=run.datafit.fit_intercept)
+    gram.add(cols)
+    return gram.H
 
 
 def _curvatures(run: Run, damping: float, short: bool) -> np.ndarray:

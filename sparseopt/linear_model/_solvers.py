@@ -16,7 +16,7 @@ from sparseopt.linear_model._bcd import solve_bcd, unfit_bcd
 from sparseopt.linear_model._cd import solve_cd, unfit_cd
 from sparseopt.linear_model._composed import Terms
 from sparseopt.linear_model._datafit import Datafit
-from sparseopt.linear_model._prox_newton import solve_newton, unfit_newton
+from sparseopt.linear_model._prox_newton import is_slow, solve_newton, unfit_newton
 from sparseopt.linear_model._result import CompositeResult
 from sparseopt.linear_model._run import FIELDS, Run, Stop
 from sparseopt.linear_model._saga import (
@@ -93,8 +93,8 @@ def choose(datafit: Datafit, penalty: Penalty, solver: str, owner: str) -> str:
         for name in _PREFERENCE:
             if name == "multinomial_cd" and datafit.design.n > _MANY:
                 continue  # products with all of X pay
-            if name == "prox_newton" and not datafit.has_hessian:
-                continue  # with bounds of the curvature only, its steps are short
+            if name == "prox_newton" and is_slow(datafit, penalty):
+                continue
             if name == "admm" and _admm.is_slow(datafit, penalty):
                 continue
             if name in _SOLVERS and _SOLVERS[name].unfit(datafit, penalty) is None:
