@@ -3,8 +3,8 @@
 from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._composed import Composed, overlapping_group_lasso
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
-from sparseopt.linear_model._datafit_huber import Huber
 from sparseopt.linear_model._datafit_cox import Cox
+from sparseopt.linear_model._datafit_huber import Huber
 from sparseopt.linear_model._datafits_more import Multinomial, Poisson
 from sparseopt.linear_model._envelope_cv import (
     SparseEnvelopeClassifierCV,

@@ -3,7 +3,7 @@
 Samples are sorted by stratum and time.  Event times k, of all strata in that order,
 have their risk set from position ``start[k]`` to the end of the stratum; sample i has
 passed the event times of its stratum up to ``last[i]``, -1 if none.  At an event time
-there are ``steps[k]`` terms: in the l-th the dead count ``1 - l / steps[k]``; one alone
+there are ``steps[k]`` terms: in the t-th the dead count ``1 - t / steps[k]``; one alone
 is Breslow's.  Arguments are not validated here.
 """
 from libc.math cimport exp, log, log1p, INFINITY
@@ -50,14 +50,14 @@ def log_value(
     const double[::1] weight,
     const int64_t[::1] steps,
 ):
-    """``sum_k weight_k sum_l log(S_k - l E_k / steps_k)``."""
-    cdef int64_t k, l
+    """``sum_k weight_k sum_t log(S_k - t E_k / steps_k)``."""
+    cdef int64_t k, t
     cdef double total = 0.0, inner
     with nogil:
         for k in range(logs.shape[0]):
             inner = steps[k] * logs[k]
-            for l in range(1, steps[k]):
-                inner += log1p(-share[k] * l / steps[k])
+            for t in range(1, steps[k]):
+                inner += log1p(-share[k] * t / steps[k])
             total += weight[k] * inner
     return total
 
@@ -72,15 +72,15 @@ def cumulative(
     double[::1] of_dead,
 ):
     """Logarithms of the hazards up to each event time, and of those that its dead had."""
-    cdef int64_t k, l
+    cdef int64_t k, t
     cdef double before = -INFINITY, whole, part, f, d
     with nogil:
         for k in range(logs.shape[0]):
             if first[k]:
                 before = -INFINITY
             whole = part = 0.0
-            for l in range(steps[k]):
-                f = l / <double>steps[k]
+            for t in range(steps[k]):
+                f = t / <double>steps[k]
                 d = 1.0 - f * share[k]
                 whole += 1.0 / d
                 part += (1.0 - f) / d
@@ -104,7 +104,7 @@ def risk_means(
 
     Rows of `out` are the terms of the event times; `sums` is work space of two rows.
     """
-    cdef int64_t i, j, l, n = terms.shape[0], m = A.shape[1]
+    cdef int64_t i, j, t, n = terms.shape[0], m = A.shape[1]
     cdef int64_t k = start.shape[0] - 1, row = out.shape[0]
     cdef double x, e, f, factor, top = -INFINITY, total = 0.0, deaths = 0.0
     with nogil:
@@ -129,9 +129,9 @@ def risk_means(
                 for j in range(m):
                     sums[1, j] += e * A[i, j]
             if k >= 0 and start[k] == i:
-                for l in range(steps[k] - 1, -1, -1):
+                for t in range(steps[k] - 1, -1, -1):
                     row -= 1
-                    f = l / <double>steps[k]
+                    f = t / <double>steps[k]
                     e = weight[k] ** 0.5 / (total - f * deaths)
                     for j in range(m):
                         out[row, j] = e * (sums[0, j] - f * sums[1, j])
@@ -140,18 +140,18 @@ def risk_means(
 
 
 cdef double dead_share(double r, double c, int64_t steps, double mass) noexcept nogil:
-    """Root x in [0, 1] of ``x (r + c sum_l (1 - f_l) / (1 - f_l x)) = mass``.
+    """Root x in [0, 1] of ``x (r + c sum_t (1 - f_t) / (1 - f_t x)) = mass``.
 
     The left side is convex and rises: Newton's steps from 1 fall to the root.
     """
     cdef double x = 1.0, value, slope, f, d, new
-    cdef int64_t l, trial
+    cdef int64_t t, _trial
     if mass <= 0.0:
         return 0.0
-    for trial in range(100):
+    for _trial in range(100):
         value, slope = r, 0.0
-        for l in range(steps):
-            f = l / <double>steps
+        for t in range(steps):
+            f = t / <double>steps
             d = 1.0 - f * x
             value += c * (1.0 - f) / d
             slope += c * (1.0 - f) * f / (d * d)
@@ -175,7 +175,7 @@ def conjugate_terms(
     `dead` is the mass of those who die at the event times, `left` that of those who
     leave between them and the next.
     """
-    cdef int64_t k, l, K = left.shape[0]
+    cdef int64_t k, t, K = left.shape[0]
     cdef double r = 0.0, after, x, d, f, A, B, total = 0.0
     with nogil:
         for k in range(K):
@@ -193,12 +193,12 @@ def conjugate_terms(
             after = max(after, 0.0)
             x = dead_share(r, weight[k], steps[k], dead[k])
             A = B = r
-            for l in range(steps[k]):
-                f = l / <double>steps[k]
+            for t in range(steps[k]):
+                f = t / <double>steps[k]
                 d = 1.0 - f * x
                 A += weight[k] / d
                 B += weight[k] * (1.0 - f) / d
-                if l:
+                if t:
                     total -= weight[k] * log(d)
             if after > 0.0:
                 total += after * log(after)

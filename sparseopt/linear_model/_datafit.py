@@ -170,7 +170,7 @@ class Datafit:
         raise NotImplementedError
 
     def invariants(self) -> Any:
-        """Directions of z along which F is constant, at its best intercept.
+        """Find directions of z along which F is constant, at its best intercept.
 
         Returns
         -------

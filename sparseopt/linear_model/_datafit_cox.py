@@ -107,7 +107,9 @@ class Cox(Datafit):
                 "False: the partial likelihood does not depend on an intercept. "
                 "Got True."
             )
-        check_params(type(self), {"ties": [Options("breslow", "efron")]}, {"ties": ties})
+        check_params(
+            type(self), {"ties": [Options("breslow", "efron")]}, {"ties": ties}
+        )
         self.ties, self._given_strata = ties, strata
         super().__init__(X, y, sample_weight=sample_weight)
 
@@ -139,7 +141,9 @@ class Cox(Datafit):
         weights = (self.s * happened)[order]
         total = np.bincount(group, weights)[kept]
         efron = self.ties == "efron"
-        self._steps = deaths[kept].astype(np.int64) if efron else np.ones(total.size, int)
+        self._steps = (
+            deaths[kept].astype(np.int64) if efron else np.ones(total.size, int)
+        )
         self._weight = total / self._steps
         self._base = float(xlogy(weights, weights).sum())
         return np.stack([self.time, self.event.astype(np.float64)], axis=1)
@@ -160,7 +164,7 @@ class Cox(Datafit):
         return total - float((self.s * self.event) @ z) - self._base
 
     def log_hazards(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logarithms of the baseline hazards accumulated until each event time.
+        """Compute logarithms of the cumulative baseline hazards at event times.
 
         Parameters
         ----------
@@ -183,7 +187,7 @@ class Cox(Datafit):
         return hazard, of_dead
 
     def _hazards(self, terms: np.ndarray) -> np.ndarray:
-        """``s exp(z)`` times the hazard until each time, in the order of the samples."""
+        """``s exp(z)`` times the hazard until each time, sorted as the samples are."""
         hazard, of_dead = self._log_hazards(terms)
         # nothing has happened before the first event, at the place of the last
         known = np.append(hazard, -math.inf)[self._last]
@@ -308,5 +312,3 @@ def _columns(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
             f"Got the event {array[row, 1]} in row {row}."
         )
     return np.array(array[:, 0]), array[:, 1] == 1
-
-

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
-from sparseopt._core._arrays import as_floats, as_vector, check_finite
+from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt.linear_model._datafit import Datafit
 
 # Rounding of sums of targets, relative: what a constraint may be violated by.

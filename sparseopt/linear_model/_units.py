@@ -18,8 +18,8 @@ import numpy as np
 
 from sparseopt._core._params import public_name
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
-from sparseopt.linear_model._datafit_huber import Huber
 from sparseopt.linear_model._datafit_cox import Cox
+from sparseopt.linear_model._datafit_huber import Huber
 from sparseopt.linear_model._datafits_more import Multinomial, Poisson
 from sparseopt.linear_model._design import Design, usual_range
 from sparseopt.prox import (
