@@ -68,9 +68,13 @@ def _add(checksum: int, array: np.ndarray) -> int:
     if not array.flags.c_contiguous and array.flags.f_contiguous:
         array = array.T
     if array.flags.c_contiguous:
-        return zlib.crc32(array.reshape(-1).view(np.uint8), checksum)
+        return zlib.crc32(_bytes(array), checksum)
     step = max(1, _BLOCK // max(1, array[:1].nbytes))
     for start in range(0, len(array), step):
         block = np.ascontiguousarray(array[start : start + step])
-        checksum = zlib.crc32(block.reshape(-1).view(np.uint8), checksum)
+        checksum = zlib.crc32(_bytes(block), checksum)
     return checksum
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    return memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from typing import IO, Any, TypeVar
@@ -18,6 +17,7 @@ from scipy import sparse
 
 from sparseopt._core._array_api import to_numpy
 from sparseopt._core._params import public_name
+from sparseopt._core._reading import npz_arrays, read_file
 from sparseopt._core._status import Status
 
 FORMAT = 1
@@ -47,35 +47,24 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
 def load(cls: type[T], path: str | os.PathLike[str]) -> T:
     """Make an instance of ``cls`` from what `save` wrote."""
     name = public_name(cls)
-    with open(path, "rb") as file:
-        try:
-            found, values = _read(cls, file)
-            if found == name:
-                return cls(**values)
-        # whatever a damaged file makes zipfile, numpy, json and scipy raise
-        except Exception as error:
-            raise ValueError(
-                f"{os.fspath(path)!r} is damaged or was not written by {name}.save "
-                f"({type(error).__name__}: {error})."
-            ) from error
-    raise ValueError(
-        f"{os.fspath(path)!r} holds a {found}, which {name}.load does not read."
-    )
 
-
-def _read(cls: type, file: IO[bytes]) -> tuple[str, dict[str, Any]]:
-    """Name of the class in a file and, if it is that of ``cls``, the fields."""
-    if not zipfile.is_zipfile(file):  # numpy would speak of pickles to be trusted
-        raise ValueError("not an npz file")
-    file.seek(0)
-    with np.load(file, allow_pickle=False) as arrays:
+    def decode(file: IO[bytes]) -> T | str:
+        arrays = npz_arrays(file)
         header = json.loads(str(arrays[HEADER]))
         found = str(header["class"])
-        if found != public_name(cls):
-            return found, {}
+        if found != name:
+            return found
         if header["format"] != FORMAT:
             raise ValueError(f"unknown format {header['format']!r}")
-        return found, _decode_fields(cls, header["fields"], arrays)
+        return cls(**_decode_fields(cls, header["fields"], arrays))
+
+    found = read_file(path, f"{name}.save", decode)
+    if isinstance(found, str):
+        raise ValueError(
+            f"The file {os.fspath(path)!r} holds a {found}, which {name}.load does "
+            "not read."
+        )
+    return found
 
 
 def _saved_fields(cls: type) -> list[Field[Any]]:

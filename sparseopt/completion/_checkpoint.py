@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt._core._monitor import State
 from sparseopt._core._params import Interval, check_params
+from sparseopt._core._reading import npz_arrays, read_file
 from sparseopt.completion._chunks import as_path
 from sparseopt.completion._resume import GENERATORS, NUMBERS, SavedFit
 from sparseopt.completion._run import Factors
@@ -23,11 +24,6 @@ _VERSION = 2
 _FACTORS = (("U", 2), ("s", 1), ("V", 2))
 _NAMES = tuple(field.name for field in fields(Factors))
 _KEYS = {"same", "unit", "k", "alpha", "homotopy", "factors", "random", "methods"}
-# What reading a file that is no checkpoint ends with.
-_DAMAGE = (
-    ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, AttributeError,
-    OSError, NotImplementedError, OverflowError,
-)  # fmt: skip
 
 
 class Checkpoint:
@@ -136,19 +132,19 @@ class _Packer:
         return value.item() if isinstance(value, np.generic) else value
 
 
-def _unpacked(tree: Any, file: Any) -> Any:
+def _unpacked(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if isinstance(tree, list):
-        return [_unpacked(v, file) for v in tree]
+        return [_unpacked(v, arrays) for v in tree]
     if not isinstance(tree, dict):
         return tree
     ((kind, value),) = tree.items()
     if kind == "array":
-        return file[value]
+        return arrays[value]
     if kind == "dict":
-        return {name: _unpacked(v, file) for name, v in value.items()}
+        return {name: _unpacked(v, arrays) for name, v in value.items()}
     if kind != "factors":
         raise ValueError(f"a {kind!r} in it")
-    found = {name: _unpacked(v, file) for name, v in value.items()}
+    found = {name: _unpacked(v, arrays) for name, v in value.items()}
     _check_factors(found)
     return Factors(**found)
 
@@ -204,30 +200,30 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarra
     See `Checkpoint`.
     """
     path = as_path(path, "path")
-    version, state = 1, None
-    opened = path.open("rb")
-    try:
-        with opened, np.load(opened, allow_pickle=False) as file:
-            found = {name: file[name] for name, _ in _FACTORS}
-            _check_factors(found)
-            if "state" in file:
-                tree = json.loads(str(file["state"]))
-                version = tree.pop("version")
-                if version == _VERSION:
-                    state = _unpacked(tree, file)
-                    _check_state(state)
-    except _DAMAGE as error:
-        raise ValueError(
-            f"The file {str(path)!r} must be one that a Checkpoint wrote. "
-            f"It is damaged or another: {error}"
-        ) from error
+    pair, version, state = read_file(path, "a Checkpoint", _decode)
     if version not in (1, _VERSION):
         raise ValueError(
             f"The file {str(path)!r} must be a checkpoint of version 1 or {_VERSION}. "
             f"Got version {version!r}, of another sparseopt."
         )
-    pair = found["U"] * found["s"].astype(found["U"].dtype), found["V"]
     return pair if state is None else SavedFit(pair, state)
+
+
+def _decode(file: IO[bytes]) -> tuple[tuple[np.ndarray, np.ndarray], Any, Any]:
+    """Factors of a checkpoint, its version, and the state if that is known."""
+    arrays = npz_arrays(file)
+    found = {name: arrays[name] for name, _ in _FACTORS}
+    _check_factors(found)
+    pair = found["U"] * found["s"].astype(found["U"].dtype), found["V"]
+    if arrays.keys() == {*found, "n_iter"}:
+        return pair, 1, None
+    tree = json.loads(str(arrays["state"]))
+    version = tree.pop("version")
+    if version != _VERSION:
+        return pair, version, None
+    state = _unpacked(tree, arrays)
+    _check_state(state)
+    return pair, version, state
 
 
 def _check_state(state: Any) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from scipy import sparse
 
 from sparseopt._core._arrays import as_floats
 from sparseopt._core._params import COMMON, check_params
+from sparseopt._core._reading import file_checksum, read_file
 from sparseopt._core._threads import effective_n_threads
 from sparseopt.completion._blocks import paired, restartable
 from sparseopt.completion._input import _ids, as_shape, check_some, sort_entries
@@ -18,10 +21,10 @@ from sparseopt.completion._orders import from_csr
 from sparseopt.completion._problem import Entries, Side
 from sparseopt.completion._tables import plain_table
 
-_FILES = (
-    "row_ptr", "row_idx", "row_val", "col_ptr", "col_idx", "col_val", "perm", "shape",
-)  # fmt: skip
+_FILES = ("row_ptr", "row_idx", "row_val", "col_ptr", "col_idx", "col_val", "perm")
 _WEIGHTS = ("row_weight", "col_weight")
+# Shape of the matrix, and the names of the arrays with the checksums of their files.
+_INDEX = "entries.json"
 
 
 def entries_from_chunks(
@@ -130,8 +133,7 @@ def entries_from_chunks(
         raise ValueError(_DIFFERENT)
     for file in files.values():
         file.flush()
-    # the last one: files of a call that ended before are not taken for whole ones
-    np.save(folder / "shape.npy", np.array(counts.shape, np.int64))
+    _write_index(folder, counts.shape, files)
     return open_entries(folder, n_threads=n_threads)
 
 
@@ -160,6 +162,8 @@ def open_entries(directory: str | os.PathLike[str], *, n_threads: int = 1) -> En
     ------
     FileNotFoundError
         If files are missing.
+    ValueError
+        If a file is damaged: all are read once and compared with their checksums.
 
     Examples
     --------
@@ -173,21 +177,13 @@ def open_entries(directory: str | os.PathLike[str], *, n_threads: int = 1) -> En
     """
     check_params(open_entries, COMMON, {"n_threads": n_threads})
     folder = as_path(directory, "directory")
-    there = {name for name in _WEIGHTS if (folder / f"{name}.npy").exists()}
-    names = (*_FILES, *(_WEIGHTS if there else ()))
-    missing = [name for name in names if not (folder / f"{name}.npy").exists()]
-    if missing:
-        raise FileNotFoundError(
-            f"The directory {str(folder)!r} must hold the files of "
-            f"entries_from_chunks. Missing: {', '.join(missing)}."
-        )
-    f = {name: _mapped(folder / f"{name}.npy") for name in names}
-    if not _is_whole(f):
+    (m, n), f = _arrays(folder)
+    if not _is_whole((m, n), f):
         raise ValueError(
-            f"The files in the directory {str(folder)!r} must be those of one call of "
-            "entries_from_chunks. Got arrays that do not fit together; make them anew."
+            f"The files in the directory {str(folder)!r} are damaged or were not "
+            "written by one call of entries_from_chunks: arrays do not fit together. "
+            "Make them anew."
         )
-    m, n = (int(size) for size in f["shape"])
     rows, cols = (
         Side(
             np.array(f[f"{name}_ptr"]), f[f"{name}_idx"], f[f"{name}_val"],
@@ -198,29 +194,67 @@ def open_entries(directory: str | os.PathLike[str], *, n_threads: int = 1) -> En
     return Entries((m, n), rows, cols, f["perm"], effective_n_threads(n_threads))
 
 
+def _write_index(folder: Path, shape: tuple[int, int], names: Iterable[str]) -> None:
+    """The last file: those of a call that ended before are not taken for whole ones."""
+    checksums = {}
+    for name in names:
+        with (folder / f"{name}.npy").open("rb") as file:
+            checksums[name] = file_checksum(file)
+    index = {"shape": [int(size) for size in shape], "checksums": checksums}
+    (folder / _INDEX).write_text(json.dumps(index))
+
+
+def _arrays(folder: Path) -> tuple[tuple[int, int], dict[str, np.ndarray]]:
+    """Shape of the matrix, and the arrays of the files, mapped."""
+    _check_there(folder, [_INDEX])
+    (m, n), checksums = read_file(folder / _INDEX, "entries_from_chunks", _read_index)
+    _check_there(folder, [f"{name}.npy" for name in checksums])
+    arrays = {}
+    for name, checksum in checksums.items():
+        path = folder / f"{name}.npy"
+
+        def decode(
+            file: IO[bytes], path: Path = path, checksum: int = checksum
+        ) -> np.ndarray:
+            if file_checksum(file) != checksum:
+                raise ValueError("its checksum is another")
+            return np.lib.format.open_memmap(path, mode="r")
+
+        arrays[name] = read_file(path, "entries_from_chunks", decode)
+    return (m, n), arrays
+
+
+def _read_index(file: IO[bytes]) -> tuple[tuple[int, int], dict[str, int]]:
+    index = json.load(file)
+    (m, n), checksums = index["shape"], index["checksums"]
+    named = checksums.keys()
+    whole = named == {*_FILES} or named == {*_FILES, *_WEIGHTS}
+    if not whole or not all(type(x) is int for x in (m, n, *checksums.values())):
+        raise ValueError(f"not the names and numbers of such files: {index}")
+    return (m, n), checksums
+
+
+def _check_there(folder: Path, names: list[str]) -> None:
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise FileNotFoundError(
+            f"The directory {str(folder)!r} must hold the files of "
+            f"entries_from_chunks. Missing: {', '.join(missing)}."
+        )
+
+
 def as_path(path: Any, name: str) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"The {name!r} parameter must be a path. Got {path!r}.")
     return Path(path)
 
 
-def _mapped(file: Path) -> np.ndarray:
-    try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(
-            f"The file {str(file)!r} must be an array of numbers that "
-            f"entries_from_chunks wrote. It is not: {error}"
-        ) from error
-
-
-def _is_whole(f: dict[str, np.ndarray]) -> bool:
+def _is_whole(shape: tuple[int, int], f: dict[str, np.ndarray]) -> bool:
     """Whether kernels can follow the indices: a damaged file must not crash them."""
     ids = [f[name] for name in ("row_idx", "col_idx")]
     size, kind = f["perm"].shape, f["row_val"].dtype
     good = (
-        f["shape"].shape == (2,)
-        and len(size) == 1
+        len(size) == 1
         and kind in (np.float32, np.float64)
         and f["col_val"].dtype == kind
         and f["perm"].dtype in (np.int32, np.int64)
@@ -234,16 +268,16 @@ def _is_whole(f: dict[str, np.ndarray]) -> bool:
     )
     if not good:
         return False
-    for name, own, other in (("row", 0, 1), ("col", 1, 0)):
+    for name, own, other in (("row", *shape), ("col", *shape[::-1])):
         ptr, idx = f[f"{name}_ptr"], f[f"{name}_idx"]
         if (
             ptr.dtype != np.int64
-            or ptr.shape != (f["shape"][own] + 1,)
+            or ptr.shape != (own + 1,)
             or ptr[0] != 0
             or ptr[-1] != size[0]
             or (np.diff(ptr) < 0).any()
             or idx.min(initial=0) < 0
-            or idx.max(initial=0) >= f["shape"][other]
+            or idx.max(initial=0) >= other
             or not np.isfinite(f[f"{name}_val"].sum(dtype=np.float64))
         ):
             return False
@@ -380,8 +414,8 @@ class _Counts:
         if self.weighted:
             types.update({name: (self.dtype, self.size) for name in _WEIGHTS})
         # arrays mapped from earlier files must not change, nor must these stay
-        for name in (*_FILES, *_WEIGHTS):
-            (folder / f"{name}.npy").unlink(missing_ok=True)
+        for name in (_INDEX, *(f"{name}.npy" for name in (*_FILES, *_WEIGHTS))):
+            (folder / name).unlink(missing_ok=True)
         files = {
             name: np.lib.format.open_memmap(
                 folder / f"{name}.npy", "w+", np.dtype(kind), (size,)

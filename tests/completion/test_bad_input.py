@@ -1,5 +1,8 @@
 """Mistakes of callers: an error that names the parameter, never a crash."""
 
+import json
+import zlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,7 +108,7 @@ def test_damaged_checkpoints(tmp_path, X):
     np.save(tmp_path / "array.npy", ones)
     made = ["keys.npz", "pickled.npz", "shapes.npz", "nan.npz", "array.npy"]
     for name in [*files, *made]:
-        with pytest.raises(ValueError, match="must be one that a Checkpoint wrote"):
+        with pytest.raises(ValueError, match="was not written by a Checkpoint"):
             load_checkpoint(tmp_path / name)
 
 
@@ -129,12 +132,21 @@ def test_damaged_checkpoints(tmp_path, X):
         ("row_val", lambda a: np.array([{}], dtype=object)),
     ],
 )
-def test_damaged_files_of_entries(tmp_path, X, name, make):
+def test_forged_files_of_entries(tmp_path, X, name, make):
+    """Arrays that do not fit together, with checksums that do."""
     entries_from_chunks([(X, np.ones(X.nnz))], tmp_path)
-    file = tmp_path / f"{name}.npy"
-    array = np.load(file)
-    file.unlink()  # it may be mapped
-    np.save(file, make(array))
+    index = json.loads((tmp_path / "entries.json").read_text())
+    if name == "shape":
+        index["shape"] = make(np.array(index["shape"])).tolist()
+    else:
+        file = tmp_path / f"{name}.npy"
+        array = np.load(file)
+        file.unlink()  # it may be mapped
+        np.save(file, make(array))
+        with pytest.raises(ValueError, match=f"{name}.npy' is damaged .* checksum"):
+            open_entries(tmp_path)
+        index["checksums"][name] = zlib.crc32(file.read_bytes())
+    (tmp_path / "entries.json").write_text(json.dumps(index))
     with pytest.raises(ValueError, match="entries_from_chunks"):
         open_entries(tmp_path)
 

@@ -131,7 +131,7 @@ def test_files_of_a_call_that_failed_are_not_opened(tmp_path):
 
     with pytest.raises(OSError, match="disk"):
         entries_from_chunks(Broken(), tmp_path)
-    with pytest.raises(FileNotFoundError, match="Missing: shape"):
+    with pytest.raises(FileNotFoundError, match="Missing: entries"):
         open_entries(tmp_path)
 
 
@@ -167,7 +167,8 @@ def test_bad_weights(tmp_path):
         complete(e, 3, weights=W.data)
     entries_from_chunks([(X, W)], tmp_path)
     (tmp_path / "col_weight.npy").unlink()
-    with pytest.raises(FileNotFoundError, match="Missing: col_weight"):
+    (tmp_path / "row_weight.npy").unlink()  # both: the fit would be another one
+    with pytest.raises(FileNotFoundError, match="Missing: row_weight"):
         open_entries(tmp_path)
 
 

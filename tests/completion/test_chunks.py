@@ -158,5 +158,5 @@ def test_bad_chunks(tmp_path):
     passes = iter([[X[:50], X[50:]], [X[:50]]])
     with pytest.raises(ValueError, match="same chunks in each pass"):
         entries_from_chunks(lambda: next(passes), tmp_path)
-    with pytest.raises(FileNotFoundError, match="Missing: row_ptr"):
+    with pytest.raises(FileNotFoundError, match="Missing: entries"):
         open_entries(tmp_path / "nowhere")
