@@ -17,6 +17,8 @@ import numpy as np
 from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
+from sparseopt._core import _openmp
+
 T = TypeVar("T")
 
 # Below this a parallel region costs more than it saves; twice the share of a thread.
@@ -29,11 +31,11 @@ def effective_n_threads(n_threads: int | None, work_seconds: float = math.inf) -
     None is what OpenMP would take (``OMP_NUM_THREADS``, limits set by threadpoolctl),
     at most the processors that this process may use, and 1 inside a joblib worker that
     was given no number of its own. -1 is all processors; any other number is taken as
-    it is. No count is larger than the work justifies.
+    it is. No count is larger than the work justifies, and a forked process has one.
     """
     if n_threads is not None:
         _check(n_threads)
-    if work_seconds < _WORTH_TWO_THREADS:
+    if _is_forked or work_seconds < _WORTH_TWO_THREADS:
         return 1
     if n_threads is None:
         count = _default_n_threads()
@@ -100,7 +102,28 @@ def blas_limit(n_threads: int = 1) -> AbstractContextManager[Any]:
 
     To be held around parallel regions that call BLAS from each thread.
     """
+    if _is_forked:
+        n_threads = 1
     return _controller().limit(limits=n_threads, user_api="blas")
+
+
+_is_forked = False
+
+
+def _after_fork() -> None:
+    """Use one thread from now on.
+
+    Of the parent's threads only the one that forked is left, while the pools of OpenMP
+    (libgomp) count on all of them: the next parallel region would wait for ever. It may
+    have its number of threads from an object that was made before.
+    """
+    global _is_forked
+    _is_forked = True
+    _openmp.one_thread()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _check(n_threads: Any) -> None:

@@ -269,3 +269,14 @@ def test_pace_with_one_thread_or_a_smaller_limit(monkeypatch):
     pace.run("sweep", 1, clock.kernel)
     assert pace.run("sweep", 1, clock.kernel, most=2) == 2
     assert pace.run("sweep", 1, clock.kernel, most=1) == 1
+
+
+def test_a_forked_process_has_one(monkeypatch):
+    """Workers that really fork are in tests/test_processes.py."""
+    monkeypatch.setattr(_threads, "_is_forked", True)
+    for n_threads in (None, -1, 1, 4):
+        assert effective_n_threads(n_threads) == 1
+    with pytest.raises(ValueError):
+        effective_n_threads(0)
+    with blas_limit(4):
+        assert _n_threads_of("blas") == {1}
