@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -69,19 +70,26 @@ def cardinality_bounds(
     lower: float,
     tol: float = _EQUAL,
     others: tuple[np.ndarray, ...] = (),
+    expired: Callable[[], bool] = lambda: False,
 ) -> Bounds:
     """Bounds from a point w of the envelope problem with shares u.
 
     `lower` is a dual value of that problem; bounds within ``tol F(0)`` are equal.
-    `others` are subsets of groups that may be better than the k largest shares.
+    `others` are subsets of groups that may be better than the k largest shares; once
+    the time is over only the first is looked at.
     """
     ridge = ridge_of(groups, d, lam)
     norms = groups.norms(w) * (1.0 if d is None else np.sqrt(d))
     best: Fit | None = None
     subset = np.zeros(0, dtype=np.int64)
-    for trial in (round_shares(u, norms, k), *others):
+    trials, rounded = list(others), round_shares(u, norms, k)
+    if not any(np.array_equal(rounded, trial) for trial in trials):
+        trials.append(rounded)
+    for trial in trials:
+        if best is not None and expired():
+            break
         at = coordinates(groups, trial)
-        fit = refit(datafit, at, ridge[at])
+        fit = refit(datafit, at, ridge[at], expired)
         if best is None or fit.objective < best.objective:
             best, subset = fit, trial
     assert best is not None

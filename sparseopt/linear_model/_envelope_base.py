@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any
 
 import numpy as np
@@ -42,7 +44,7 @@ class SparseEnvelope(BaseEstimator):
     def _settings(self, p: int) -> Settings:
         owner = public_name(type(self))
         check_params(type(self), CONSTRAINTS, self.get_params(deep=False))
-        groups = Groups.of(self.groups, p)
+        groups, limit = Groups.of(self.groups, p), self.max_time
         return Settings(
             k=group_count(self.k, groups.m, owner),
             lam=float(self.lam),
@@ -53,7 +55,7 @@ class SparseEnvelope(BaseEstimator):
             solver=self.solver,
             tol=self.tol,
             max_iter=self.max_iter,
-            max_time=self.max_time,
+            until=math.inf if limit is None else time.time() + limit,
             verbose=int(self.verbose),
             owner=owner,
         )

@@ -49,7 +49,7 @@ class SparseEnvelopeRegressor(RegressorMixin, SparseEnvelope):
     max_iter : int, optional
         Limit on iterations of the solver.
     max_time : float, optional
-        Limit on seconds, of the solver and of the exchanges.
+        Limit in seconds of the whole fit; at its end the best so far is taken.
     fit_intercept : bool, default=True
         Whether an intercept is fitted.
     warm_start : bool, default=False
@@ -227,7 +227,7 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
     max_iter : int, optional
         Limit on iterations of the solver.
     max_time : float, optional
-        Limit on seconds, of the solver and of the exchanges, for each class.
+        Limit in seconds of the whole fit; at its end the best so far is taken.
     fit_intercept : bool, default=True
         Whether an intercept is fitted.
     warm_start : bool, default=False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,14 @@ def check_weights(weights: Any) -> None:
 
 @dataclass(frozen=True)
 class Settings:
-    """Parameters of a fit, validated."""
+    """Parameters of a fit, validated.
+
+    Attributes
+    ----------
+    until : float
+        When the time limit of the whole call ends, by ``time.time()``: classes may be
+        fitted in other processes.
+    """
 
     k: int
     lam: float
@@ -86,9 +94,17 @@ class Settings:
     solver: str
     tol: float | None
     max_iter: int | None
-    max_time: float | None
+    until: float
     verbose: int
     owner: str
+
+    def left(self) -> float | None:
+        """Seconds that are left, None without a limit."""
+        return None if self.until == math.inf else max(1e-9, self.until - time.time())
+
+    def expired(self) -> bool:
+        """Whether the time is over."""
+        return time.time() >= self.until
 
 
 @dataclass(frozen=True)
@@ -133,14 +149,14 @@ def fit_envelope(datafit: Datafit, settings: Settings, init: Any = None) -> Enve
     bounds = cardinality_bounds(
         datafit, o.groups, d, o.k, o.lam, w=start[0], u=u,
         lower=run.units.given_loss(run.best_dual[0]), tol=max(1e-9, run.tol),
-        others=others,
+        others=others, expired=o.expired,
     )  # fmt: skip
     if o.refit == "ridge":
         final = bounds.fit.w, bounds.fit.intercept
     elif o.refit == "ols":
-        fit = refit(datafit, coordinates(o.groups, bounds.subset))
+        fit = refit(datafit, coordinates(o.groups, bounds.subset), expired=o.expired)
         final = fit.w, fit.intercept
-    elif o.refit is None and o.debias:
+    elif o.refit is None and o.debias and not o.expired():
         result = _solve(datafit, o, o.debias, start)[1]
         final = result.coef, result.intercept
     coef = np.asarray(final[0]).astype(datafit.design.dtype)
@@ -171,7 +187,7 @@ def _solve(datafit, o: Settings, debias: float, init: Any) -> tuple[Run, Any]:
         choose(datafit, penalty, name, o.owner),
         owner=o.owner,
         max_iter=o.max_iter,
-        max_time=o.max_time,
+        max_time=o.left(),
         verbose=o.verbose,
     )
     if result.status is Status.INTERRUPTED:
@@ -189,6 +205,6 @@ def _splice(datafit, o: Settings, w: np.ndarray, u: np.ndarray):
         lam=0.0 if datafit.is_quadratic else o.lam,
         weights=o.weights,
         init=round_shares(u, norms, o.k),
-        max_time=o.max_time,
+        max_time=o.left(),
         verbose=o.verbose,
     )

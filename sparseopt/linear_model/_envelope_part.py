@@ -192,7 +192,7 @@ class Part:
 
     def solve(self, tol: float, max_steps: int, expired=lambda: False) -> bool:
         """Iterate until the gap is below tol; whether it is."""
-        if self._newton(tol):
+        if self._newton(tol, expired):
             return True
         x, y, t = self.x, self.x, 1.0
         gx = gy = self.gradient(x, self.z)
@@ -217,7 +217,7 @@ class Part:
             x, gx = new, g
             if step >= due:
                 self.move(x)
-                if self._newton(tol) or self.gap() <= tol:
+                if self._newton(tol, expired) or self.gap() <= tol:
                     return True
                 wait = min(2 * wait, _CHECK)
                 due = step + wait
@@ -229,10 +229,12 @@ class Part:
                     t = 1.0
         return self.gap() <= tol
 
-    def _newton(self, tol: float) -> bool:
+    def _newton(self, tol: float, expired) -> bool:
         """Steps on the face of the point while they help; whether the gap is small."""
         damped = 0
         for _ in range(_NEWTON):
+            if expired():
+                return False
             grad = self.gradient(self.x, self.z)
             start = self.prox(self.x - grad / self.L, info=True)
             found = self._face_step(start)

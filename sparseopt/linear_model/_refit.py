@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import linalg, sparse
@@ -11,6 +12,8 @@ from sparseopt.linear_model._datafit import Datafit, curvatures
 
 _NEWTON = 100
 _RANK = 1e-12
+# Inverse of the condition number above which columns are surely independent.
+_SURE = 1e-9
 # Ridge on Newton's matrix, relative to its diagonal: for columns that depend.
 _FLAT = 1e-13
 
@@ -36,10 +39,16 @@ class Fit(NamedTuple):
     objective: float
 
 
-def refit(datafit: Datafit, at: np.ndarray, ridge: np.ndarray | float = 0.0) -> Fit:
+def refit(
+    datafit: Datafit,
+    at: np.ndarray,
+    ridge: np.ndarray | float = 0.0,
+    expired: Callable[[], bool] = lambda: False,
+) -> Fit:
     """Minimise ``F + sum_j ridge_j w_j^2 / 2`` over the coefficients of features `at`.
 
-    `ridge` is a number, or one for each of them.
+    `ridge` is a number, or one for each of them.  Newton's method ends once the time
+    is over.
     """
     A = datafit.design.X[:, at]
     A = np.asarray(A.toarray() if sparse.issparse(A) else A, dtype=np.float64)
@@ -49,9 +58,11 @@ def refit(datafit: Datafit, at: np.ndarray, ridge: np.ndarray | float = 0.0) -> 
     A = A / unit
     mean = datafit.s @ A if datafit.fit_intercept else np.zeros(at.size)
     A = A - mean
-    solve = _least_squares if datafit.is_quadratic else _newton
     weight = weight / unit / unit
-    coef, level = solve(datafit, A, weight)
+    if datafit.is_quadratic:
+        coef, level = _least_squares(datafit, A, weight)
+    else:
+        coef, level = _newton(datafit, A, weight, expired)
     w = np.zeros(datafit.design.p)
     w[at] = coef / unit
     z = A @ coef + level
@@ -71,11 +82,20 @@ def _least_squares(datafit, A, weight):
         right = np.append(right, np.zeros(weight.size))
     if not left.size:
         return np.zeros(0), level
-    found = linalg.lstsq(left, right, cond=_RANK, lapack_driver="gelsy")[0]
-    return found * scale, level
+    return _solve_least(left, right) * scale, level
 
 
-def _newton(datafit, A, weight):
+def _solve_least(left, right):
+    """Least squares of least length; without pivots, which are slow, if none matter."""
+    k = left.shape[1]
+    if k <= left.shape[0]:
+        R: Any = np.linalg.qr(np.column_stack([left, right]), mode="r")
+        if k and linalg.lapack.dtrcon(R[:k, :k])[0] > _SURE:
+            return linalg.solve_triangular(R[:k, :k], R[:k, k])
+    return linalg.lstsq(left, right, cond=_RANK, lapack_driver="gelsy")[0]
+
+
+def _newton(datafit, A, weight, expired):
     """Damped Newton steps for the coefficients and the level of the predictions."""
     free = int(datafit.fit_intercept)
     B = np.hstack([A, np.ones((A.shape[0], free))])
@@ -93,7 +113,7 @@ def _newton(datafit, A, weight):
         grad = B.T @ datafit.gradient(z) + ridge * x
         H = B.T @ (curvatures(datafit, z)[:, None] * B) + np.diag(ridge)
         H.flat[:: x.size + 1] += _FLAT * np.trace(H) / x.size + 1e-300
-        step = -linalg.lstsq(H, grad, cond=1e-15)[0]
+        step = -_solve(H, grad)
         slope, length = float(grad @ step), 1.0
         if not slope < 0.0:
             break
@@ -106,6 +126,15 @@ def _newton(datafit, A, weight):
             break
         x = x + length * step
         fall, value = value - new, new
-        if fall <= 1e-16 * abs(value) + 1e-300:
+        if fall <= 1e-16 * abs(value) + 1e-300 or expired():
             break
     return x[: x.size - free], float(x[-1]) if free else 0.0
+
+
+def _solve(H, grad):
+    """Newton's equations; by singular values where there is no factor."""
+    try:
+        factor = linalg.cho_factor(H, lower=True, check_finite=False)
+        return linalg.cho_solve(factor, grad, check_finite=False)
+    except linalg.LinAlgError:
+        return linalg.lstsq(H, grad, cond=1e-15)[0]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sparseopt.linear_model._refit import Fit
 from sparseopt.linear_model._subset_columns import Columns
 from sparseopt.linear_model._subset_kernels import (
     exchange,
@@ -52,6 +53,8 @@ class Found:
         Largest fall by an exchange that the last product with the design promised.
     n_scans, n_steps : int
         Products with the whole design, and exchanges made.
+    fit : Fit or None
+        That on the best subset, where the search needed it.
     """
 
     blocks: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
@@ -60,6 +63,27 @@ class Found:
     gain: float = math.inf
     n_scans: int = 0
     n_steps: int = 0
+    fit: Fit | None = None
+
+
+class Watch:
+    """What may end a search early.
+
+    Attributes
+    ----------
+    record : callable
+        Called with the state after each product with the design; may raise to end it.
+    expired : callable
+        Whether the time is over: asked inside long steps, which then return the best
+        that they have.
+    """
+
+    def __init__(
+        self,
+        record: Callable[[Found], None] = lambda found: None,
+        expired: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.record, self.expired = record, expired
 
 
 class Pool:
@@ -73,8 +97,14 @@ class Pool:
         Place of each block of the problem, -1 outside the pool.
     """
 
-    def __init__(self, columns: Columns, tol: float = RTOL) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        tol: float = RTOL,
+        expired: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.columns, self.tol, n = columns, tol, columns.design.n
+        self.expired = expired
         self.members = np.zeros(0, dtype=np.int64)
         self.place = np.full(columns.blocks.n_blocks, -1, dtype=np.int64)
         self.positions = np.zeros(0, dtype=np.int64)
@@ -132,21 +162,29 @@ class Pool:
             self.G, self.c, self.columns.total, self.ptr, self.block, active,
             start.size, free.size, free.size + size, self.tol, patience, tenure,
             max_steps, np.empty(n_work), np.empty(n_marks, dtype=np.int64),
+            self.expired,
         )  # fmt: skip
         self.n_steps += steps
         # below zero is rounding: the subset explains everything
         return self.members[active[:count]], max(0.0, float(rss))
 
     def gains(self, subset: np.ndarray) -> np.ndarray:
-        """Largest fall of the loss by an exchange, for every block of the problem."""
+        """Largest fall of the loss by an exchange, for every block of the problem.
+
+        Empty if the time is over before.
+        """
         columns, b = self.columns, self.columns.blocks
+        if self.expired():
+            return np.empty(0)
         at = b.positions(subset)
         local = np.concatenate(
             [np.arange(self.ptr[j], self.ptr[j + 1]) for j in self.place[subset]]
         )
         M, inside = _inverse(self.G[np.ix_(local, local)])
         at, Z = at[inside], self.Z[:, local[inside]]
-        H = columns.cross(at, Z)
+        H = columns.cross(at, Z, self.expired)
+        if self.expired():
+            return np.empty(0)
         V, coef = M @ H, M @ columns.c[at]
         S = columns.blocks_gram().copy()
         for r in range(b.width):
@@ -207,19 +245,18 @@ def search(
     max_scans: int = _ROUNDS,
     tol: float = RTOL,
     found: Found | None = None,
-    record: Callable[[Found], None] = lambda found: None,
+    watch: Watch | None = None,
 ) -> Found:
     """Subset of at most k groups with a small loss, from which no exchange improves.
 
     Besides `starts`, blocks to begin with, a forward selection is one if `grow`.
-    `record` is called after each product with the design and may raise to end the
-    search; `found` then holds the best subset.
+    Whatever ends the search, `found` holds the best subset.
     """
-    b, found = columns.blocks, found or Found()
+    b, found, watch = columns.blocks, found or Found(), watch or Watch()
     if patience is None:  # a step costs more with groups
         patience = max(_PATIENCE // b.width, 20)
     # the seed is fixed: the search is the same in every run
-    pool, rng = Pool(columns, tol), np.random.default_rng(0)
+    pool, rng = Pool(columns, tol, watch.expired), np.random.default_rng(0)
     pool.add(np.arange(b.n_groups, b.n_blocks))
     pool.add(top(b.sums(columns.c**2)[: b.n_groups], _pool_size(k, b.width)))
     subsets = [np.asarray(start, dtype=np.int64)[:k] for start in starts]
@@ -237,11 +274,13 @@ def search(
             found.is_local = not found.blocks.size
             return found
         gains = pool.gains(best)[: b.n_groups]
+        if not gains.size:
+            return found
         found.gain = min(found.rss, max(0.0, float(gains.max())))
         found.n_scans += 1
         # a pool where no exchange helps, and none of the whole design: local
         found.is_local = found.gain <= least and max_steps == _DESCENT
-        record(found)
+        watch.record(found)
         pool.add(top(gains, max(_GROWTH // b.width, k)))
         better = _descend(pool, best, k, grow, patience, max_steps, rng)
         if not better[1] < found.rss - least:

@@ -19,7 +19,7 @@ from sparseopt._core._result import Result
 from sparseopt._core._status import Status
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._run import Stop
-from sparseopt.linear_model._subset import RTOL, Found, search
+from sparseopt.linear_model._subset import RTOL, Found, Watch, search
 from sparseopt.linear_model._subset_columns import Blocks, Columns
 from sparseopt.linear_model._subset_newton import search_by_models, subset_fit
 from sparseopt.linear_model._units import Units
@@ -203,7 +203,8 @@ def best_subset(
             raise Stop(status)
 
     with monitor:
-        status = _search(datafit, blocks, int(k), ridge, init, tol, found, record)
+        watch = Watch(record, lambda: monitor.time_left() <= 0.0)
+        status = _search(datafit, blocks, int(k), ridge, init, tol, found, watch)
         result = _result(datafit, blocks, ridge, found, status, monitor, unit, units)
         monitor.finish(result.status, result.message)
     monitor.warn_if_not_converged(result.status, result.residual, tol)
@@ -214,7 +215,7 @@ def _residual(found: Found, unit: float) -> float:
     return 0.0 if found.is_local else 0.5 * found.gain / unit
 
 
-def _search(datafit, blocks, k, ridge, init, tol, found, record) -> Status:
+def _search(datafit, blocks, k, ridge, init, tol, found, watch) -> Status:
     starts = [] if init is None else [_subset(init, k, blocks.n_groups)]
     try:
         if datafit.is_quadratic:
@@ -226,16 +227,18 @@ def _search(datafit, blocks, k, ridge, init, tol, found, record) -> Status:
                 centred=datafit.fit_intercept,
                 ridge=ridge,
             )
-            search(columns, k, starts=starts, tol=tol, found=found, record=record)
+            search(columns, k, starts=starts, tol=tol, found=found, watch=watch)
         else:
             search_by_models(
-                datafit, blocks, k, ridge, starts, found=found, tol=tol, record=record
+                datafit, blocks, k, ridge, starts, found=found, tol=tol, watch=watch
             )
     except Stop as stop:
         return stop.status
     except KeyboardInterrupt:
         return Status.INTERRUPTED
-    return Status.CONVERGED if found.is_local else Status.MAX_ITER
+    if found.is_local:
+        return Status.CONVERGED
+    return Status.TIME_LIMIT if watch.expired() else Status.MAX_ITER
 
 
 def _subset(init: Any, k: int, m: int) -> np.ndarray:
@@ -256,7 +259,7 @@ def _subset(init: Any, k: int, m: int) -> np.ndarray:
 def _result(
     datafit, blocks, ridge, found, status, monitor, unit, units
 ) -> SubsetResult:
-    fit = subset_fit(datafit, blocks, found.blocks, ridge)
+    fit = found.fit or subset_fit(datafit, blocks, found.blocks, ridge)
     coef = units.given_coef(fit.w, datafit.design.dtype)
     return SubsetResult(
         coef=coef,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -174,11 +175,23 @@ class Columns:
             G += same * share[:, None]
         return G
 
-    def cross(self, positions: np.ndarray, Z: np.ndarray) -> np.ndarray:
-        """Products of the columns Z at some positions with all columns."""
+    def cross(
+        self,
+        positions: np.ndarray,
+        Z: np.ndarray,
+        expired: Callable[[], bool] = lambda: False,
+    ) -> np.ndarray:
+        """Products of the columns Z at some positions with all columns.
+
+        Only of some once the time is over.
+        """
         Y = np.sqrt(self.s)[:, None] * Z
-        X = self.design.X
-        H = np.asarray(Y.T.astype(self.design.dtype) @ X).astype(np.float64)
+        X, left = self.design.X, Y.T.astype(self.design.dtype)
+        H = np.zeros((positions.size, self.design.p))
+        for start in range(0, positions.size, _CHUNK):
+            if start and expired():
+                break
+            H[start : start + _CHUNK] = left[start : start + _CHUNK] @ X
         H -= np.outer(Y.sum(axis=0), self.mean)
         H *= self.by_coordinate
         H = self.ordered(H)

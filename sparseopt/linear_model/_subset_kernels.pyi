@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 
 def set_simd_level(level: int) -> str: ...
@@ -17,6 +19,7 @@ def exchange(
     max_steps: int,
     work: np.ndarray,
     marks: np.ndarray,
+    expired: Callable[[], bool],
 ) -> tuple[int, int, float]: ...
 def exchange_gains(
     V: np.ndarray,

@@ -49,13 +49,6 @@ cdef double best_entry(
     return best - loss
 
 
-cdef void rebuild(Tableau* t, const int64_t* active, int64_t k) noexcept nogil:
-    cdef int64_t a
-    clear(t)
-    for a in range(k):
-        enter(t, active[a])
-
-
 cdef int64_t find_slot(const Tableau* t, int64_t j) noexcept nogil:
     """Slot of the coordinate of a block of size one; -1 if it depends on others."""
     cdef int64_t a
@@ -124,6 +117,12 @@ cdef int64_t shrink(
     return k
 
 
+cdef inline void keep(int64_t* to, const int64_t* blocks, int64_t k) noexcept nogil:
+    cdef int64_t a
+    for a in range(k):
+        to[a] = blocks[a]
+
+
 cdef struct Walk:
     int64_t step
     int64_t idle
@@ -137,15 +136,16 @@ cdef int walk(
 ) noexcept nogil:
     """Some steps of best exchanges; 0 once `patience` of them found nothing better.
 
-    With patience 0 a descent; else features that left may not come back, and those
-    that came may not leave, for some steps.  `best` is the best subset on the way.
+    It stops where the tableau has to be made anew.  With patience 0 a descent; else
+    features that left may not come back, and those that came may not leave, for some
+    steps.  `best` is the best subset on the way.
     """
     cdef int64_t a, j, _step, place, enters, slot
     cdef double gain, top
     cdef int64_t hold = min(tenure // 2, k // 3)
     for _step in range(steps):
         if t.sweeps > REFRESH:
-            rebuild(t, active, k)
+            return 1
         forbid(t, active, k, barred, at.step, ok)
         top = -INFINITY
         place = enters = -1
@@ -173,8 +173,7 @@ cdef int walk(
         if t.rss < at.lowest - least:
             at.lowest = t.rss
             at.idle = 0
-            for a in range(k):
-                best[a] = active[a]
+            keep(best, active, k)
         elif patience and at.idle >= patience:
             return 0
         if t.rss <= least:  # what is left is rounding
@@ -208,51 +207,97 @@ cdef Tableau layout(
     return t
 
 
+cdef void unbar(int64_t* mark, int64_t q, const int64_t* active, int64_t fixed) noexcept:
+    """Let every block enter and leave but those that are fixed."""
+    cdef int64_t j
+    for j in range(2 * q):
+        mark[j] = 0
+    for j in range(fixed):
+        mark[q + active[j]] = LLONG_MAX
+
+
+cdef bint asks(expired) except? -1:
+    """Whether the time is over; also where Ctrl-C is heard."""
+    PyErr_CheckSignals()
+    return expired()
+
+
+cdef int64_t load(
+    Tableau* t, const int64_t* active, int64_t k, int64_t chunk, expired
+) except? -1:
+    """Make the tableau of some blocks; the number that the time allowed for."""
+    cdef int64_t a, count = 0, goal
+    clear(t)
+    while count < k:
+        goal = min(k, count + chunk)
+        with nogil:
+            for a in range(count, goal):
+                enter(t, active[a])
+        count = goal
+        if count < k and asks(expired):
+            break
+    t.sweeps = 0  # those that follow count, not those that made it
+    return count
+
+
 def exchange(
     const double[:, ::1] G, const double[::1] c0, double total,
     const int64_t[::1] ptr, const int64_t[::1] block, int64_t[::1] active,
     int64_t start, int64_t fixed, int64_t size, double rtol, int64_t patience, int64_t tenure,
-    int64_t max_steps, double[::1] work, int64_t[::1] marks,
+    int64_t max_steps, double[::1] work, int64_t[::1] marks, expired,
 ):
     """Improve a subset of blocks by exchanges; the number of blocks, steps and its rss.
 
     `active` holds `start` blocks, of which the first `fixed` never leave, grows to its
     full length by forward steps, shrinks to `size` by backward ones, and is overwritten
-    with the best subset found.
+    with the best subset found.  The function `expired` is asked every few steps; once it
+    says yes, the best subset so far is returned, perhaps of fewer blocks.
     """
     cdef int64_t q = ptr.shape[0] - 1, cap = active.shape[0], m = c0.shape[0]
     cdef Tableau t = layout(G, c0, ptr, block, cap, work)
-    cdef double* tb = t.small + 2 * t.w * t.w + 2 * t.w
-    cdef double* ok = tb + t.w
-    cdef int64_t* mark = &marks[0]
-    cdef int64_t* best = mark + 2 * q
-    cdef int64_t k, j, chunk = max(1, 20_000_000 // (size * t.w * t.w * m + 1))
-    cdef int more = 1
+    cdef double *tb = t.small + 2 * t.w * t.w + 2 * t.w, *ok = tb + t.w
+    cdef int64_t *mark = &marks[0], *best = mark + 2 * q
+    cdef int64_t k, goal, kept, chunk = max(1, 20_000_000 // (cap * t.w * t.w * m + 1))
+    cdef bint late, more = True
     cdef Walk at
     t.total = total
     t.who = mark + 2 * q + cap
-    with nogil:
-        for j in range(2 * q):
-            mark[j] = 0
-        for j in range(fixed):
-            mark[q + active[j]] = LLONG_MAX
-        rebuild(&t, &active[0], start)
-        k = grow(&t, &active[0], start, cap, mark, ok, tb, rtol * total)
-        k = shrink(&t, &active[0], k, size, fixed, tb)
-    at.step, at.idle, at.lowest = 0, 0, t.rss
-    for j in range(k):
-        best[j] = active[j]
-    while more and at.step < max_steps and k == size:
+    unbar(mark, q, &active[0], fixed)
+    k = kept = start
+    late = load(&t, &active[0], k, chunk, expired) < k
+    # the loss of a start for which there was no time is not known
+    at.step, at.idle, at.lowest = 0, 0, INFINITY if late else t.rss
+    keep(best, &active[0], k)
+    while more and not late and k < cap:
+        goal = min(size if k < size else cap, k + chunk)
+        with nogil:
+            k = grow(&t, &active[0], k, goal, mark, ok, tb, rtol * total)
+        more, late = k == goal, asks(expired)
+        if k <= size:
+            at.lowest, kept = t.rss, k
+            keep(best, &active[0], k)
+    while k > size and not late:
+        with nogil:
+            k = shrink(&t, &active[0], k, max(size, k - chunk), fixed, tb)
+        late = asks(expired)
+    more = k == size and not late
+    if more:
+        at.lowest = t.rss
+        keep(best, &active[0], k)
+    while more and at.step < max_steps:
         with nogil:
             more = walk(
                 &t, &active[0], k, best, mark, mark + q, ok, tb, rtol * total,
                 patience, tenure, min(chunk, max_steps - at.step), &at,
             )
-        PyErr_CheckSignals()
-    for j in range(k):
-        active[j] = best[j]
-    rebuild(&t, &active[0], k)
-    return k, at.step, t.rss
+        late = asks(expired)
+        if t.sweeps > REFRESH and more and not late:
+            late = load(&t, &active[0], k, chunk, expired) < k
+        more = more and not late
+    keep(&active[0], best, kept)
+    if not late and load(&t, best, kept, chunk, expired) == kept:
+        at.lowest = t.rss
+    return kept, at.step, at.lowest
 
 
 def exchange_gains(

@@ -9,7 +9,7 @@ import numpy as np
 
 from sparseopt.linear_model._datafit import Datafit, curvatures
 from sparseopt.linear_model._refit import Fit, refit
-from sparseopt.linear_model._subset import RTOL, Found, search
+from sparseopt.linear_model._subset import RTOL, Found, Watch, search
 from sparseopt.linear_model._subset_columns import Blocks, Columns
 
 _ROUNDS = 20
@@ -24,12 +24,16 @@ _WAYS: tuple[dict[str, Any], ...] = (
 
 
 def subset_fit(
-    datafit: Datafit, blocks: Blocks, subset: np.ndarray, ridge: np.ndarray
+    datafit: Datafit,
+    blocks: Blocks,
+    subset: np.ndarray,
+    ridge: np.ndarray,
+    expired: Callable[[], bool] = lambda: False,
 ) -> Fit:
     """Fit on some blocks and the free coordinates; `ridge` is that of coordinates."""
     free = np.arange(blocks.n_groups, blocks.n_blocks)
     at = blocks.coordinates(np.concatenate([subset, free]))
-    return refit(datafit, at, ridge[at])
+    return refit(datafit, at, ridge[at], expired)
 
 
 def model_columns(
@@ -54,38 +58,50 @@ def search_by_models(
     *,
     found: Found,
     tol: float = RTOL,
-    record: Callable[[Found], None] = lambda found: None,
-) -> Fit:
+    watch: Watch | None = None,
+) -> None:
     """Subsets that the quadratic model at the best one proposes, if they are better.
 
     Models are searched as quadratic losses are; where their best subset is not better
     for the loss itself, single exchanges are tried.  `found` ends local where none of
-    them helps; its rss is twice the objective.
+    them helps; its rss is twice the objective, and its fit that of the best subset.
     """
+    watch = watch or Watch()
+    only_time = Watch(expired=watch.expired)
+
+    def fit_on(subset: np.ndarray) -> Fit:
+        return subset_fit(datafit, blocks, subset, ridge, watch.expired)
+
+    def take(subset: np.ndarray, fit: Fit) -> None:
+        found.blocks, found.fit, found.rss = subset, fit, 2.0 * fit.objective
+
     best = np.zeros(0, dtype=np.int64)
-    fit = subset_fit(datafit, blocks, best, ridge)
+    fit = fit_on(best)
     for start in starts:
-        trial = subset_fit(datafit, blocks, np.asarray(start), ridge)
+        trial = fit_on(np.asarray(start))
         if trial.objective < fit.objective:
             best, fit = np.sort(np.asarray(start)), trial
-    found.blocks, found.rss = best, 2.0 * fit.objective
+    take(best, fit)
     scale = datafit.scale()
     for _ in range(_ROUNDS):
+        if watch.expired():
+            return
         columns = model_columns(datafit, blocks, fit.z, ridge)
         for options in _WAYS:
             begin = [found.blocks] if found.blocks.size else []
-            new = search(columns, k, starts=begin, tol=tol, **options)
+            new = search(columns, k, starts=begin, tol=tol, watch=only_time, **options)
             found.n_scans += new.n_scans
             found.n_steps += new.n_steps
-            trial = subset_fit(datafit, blocks, new.blocks, ridge)
+            trial = fit_on(new.blocks)
             if trial.objective < fit.objective - tol * scale:
                 break
+            if watch.expired():
+                return
         else:
             found.is_local, found.gain = True, 0.0
-            record(found)
-            return fit
+            watch.record(found)
+            return
         fit = trial
-        found.blocks, found.rss = new.blocks, 2.0 * fit.objective
+        take(new.blocks, fit)
         found.gain = new.gain
-        record(found)
-    return fit
+        watch.record(found)

@@ -98,7 +98,7 @@ def test_descent_is_that_of_its_twin(labels, seed, simd_level):
     expected = plain_descent(G, c, ptr, active)
     count, steps, rss = exchange(
         G, c, y @ y, ptr, labels.astype(np.int64), active, 3, 0, 3, 1e-10, 0, 7, 999,
-        work, marks,
+        work, marks, lambda: False,
     )  # fmt: skip
     assert (count, steps) == (3, expected[1])
     assert set(active) == expected[0]
