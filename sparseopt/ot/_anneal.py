@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from sparseopt._core._status import Status
+from sparseopt.ot._blocks import recentre
 from sparseopt.ot._newton import newton
 from sparseopt.ot._plans import DensePlan, ScaledPlan, Support
 from sparseopt.ot._problem import Duals
@@ -20,6 +21,7 @@ _FACTORS = (4.0, 2.0, 1.4, 1.2)  # level ratios: the next is tried when one fail
 _LARGE_REG = 1e-2  # of the range: Sinkhorn alone may do, and stores the plan
 _WARM_ERROR, _STRICT_ERROR = 5e-2, 1e-3  # of levels, at first and after a failure
 _LEVEL_PASSES, _LEVEL_STEPS, _LAST_STEPS = 5, 10, 60
+_BLURRED = 1e-3  # marginal error by rounding at which a level's start is mended
 _REACH = 80.0  # reg units of the next level that a support is cut for
 _SPARSE = 0.5  # a support denser than this does not pay before Newton needs it
 # Sinkhorn passes that cost as much as the Newton steps they would replace
@@ -37,7 +39,7 @@ def solve_auto(run: Run) -> Status:
     while True:
         last = reg == p.reg
         _predict(run, plan, reg, trail, warm)
-        run.duals.recentre(p.shape[1])
+        recentre(run, reg, _BLURRED)
         plan = _warm(run, plan, reg, last, warm)
         steps = _LAST_STEPS if last else _LEVEL_STEPS
         target = 0.5 * run.tol if last else warm
@@ -101,7 +103,8 @@ def _close(run: Run) -> bool:
 
 
 def _precise(run: Run) -> bool:
-    return run.duals.err <= 100 * run.problem.rounding
+    p = run.problem
+    return run.duals.err <= 100 * run.duals.rounding(p, p.reg)
 
 
 def _cut(run: Run, plan, reg: float, factor: float):
@@ -169,6 +172,7 @@ def _finish(run: Run, plan) -> Status:
     p = run.problem
     for attempt in range(4):
         target = run.tol * 0.5 * 0.3**attempt
+        recentre(run, p.reg, run.tol)
         if run.duals.err > target or attempt:
             plan, _ = newton(run, plan, p.reg, target, _LAST_STEPS)
         run.duals.recentre(p.shape[1])

@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt._core._arrays import as_distribution, as_matrix, as_vector
+from sparseopt._core._arrays import (
+    as_distribution,
+    as_floats,
+    as_vector,
+    check_finite,
+)
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._params import (
     COMMON,
@@ -88,8 +93,8 @@ def solve(
         either is float32), and is rescaled.
     reg : float
         Regularisation in units of C: the literature's epsilon, 1/eta of the SNS paper.
-        Required: there is no sensible default.  At least 1e-14 of the largest
-        ``|C|``: subtract the minimum from a cost with a large offset.
+        Required: there is no sensible default.  At least 1e-14 of the largest ``|C|``
+        that every plan uses.
     method : {"auto", "sns", "ssns", "sinkhorn"}, default="auto"
         "auto": annealed truncated Newton on the semi-dual with a certified sparse
         support, the fastest and the one that copes with tiny `reg`.  "sns":
@@ -177,7 +182,7 @@ def solve(
     >>> bool(np.allclose(result.plan, np.exp((f[:, None] + g - C) / 1e-3)))
     True
     """
-    C = as_matrix(C, "C", dtype=dtype)
+    C = _cost(C, dtype, reg)
     a, b = _marginals(C, a, b)
     reg = _regularisation(C, reg, reg_relative)
     single = C.dtype == np.float32
@@ -206,6 +211,25 @@ def solve(
         )
     run.monitor.warn_if_not_converged(result.status, result.residual, tol)
     return result
+
+
+def _cost(C: Any, dtype: Any, reg: float | None) -> np.ndarray:
+    C = as_floats(C, "C", ndim=2, dtype=dtype)
+    try:
+        check_finite(C, "C")
+    except ValueError as error:
+        finite = np.isfinite(C)
+        if not finite.any() or not (C[~finite] == np.inf).all():
+            raise
+        low, high = float(C[finite].min()), float(C[finite].max())
+        # an exchange of mass along a cycle has at most min(n, m) entries of each sign
+        enough = high + min(C.shape) * (high - low) + 50 * (reg or 0.0)
+        raise ValueError(
+            f"{error} For a forbidden pair use a finite cost: from {enough:.2e} on it "
+            "gets no mass wherever the other pairs suffice, and larger ones cost no "
+            "accuracy."
+        ) from None
+    return C
 
 
 def _marginals(C: np.ndarray, a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -306,7 +330,8 @@ def _result(
 ) -> OTResult:
     p = run.problem
     current = run.dense.at is run.duals and run.duals.reg == p.reg
-    if not current or status is Status.INTERRUPTED:  # perhaps within an update
+    # an interrupt may have come within an update
+    if not (current and run.duals.measured) or status is Status.INTERRUPTED:
         run.dense.evaluate(run.duals, p.reg)
     proof = certify(run)
     error = run.duals.err + proof.row_error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 
@@ -34,9 +36,12 @@ class FullDual:
         block = sparse.block_array([[None, kept], [kept.T, None]])
         return sparse.csr_array(diagonal + block)
 
-    def line(self, direction: np.ndarray, slope: float, lengths) -> tuple:
+    def line(
+        self, direction: np.ndarray, slope: float, lengths, watch: Callable[[], None]
+    ) -> tuple:
         """First step length with sufficient increase; (None, 0) if none has."""
         for alpha in lengths:
+            watch()
             trial = FullDual(self.problem, self.z + alpha * direction)
             # near the optimum differences of the value drown in rounding
             if trial.value >= self.value + 1e-4 * alpha * slope or (

@@ -57,7 +57,7 @@ def newton(
         best = min(best, run.duals.err)
         if run.n_cg - n_cg >= max_cg and run.duals.err > 0.1 * err:
             max_cg = min(2 * max_cg, _MOST_CG)
-        if stuck >= 5 and best <= 10 * run.problem.rounding:
+        if stuck >= 5 and best <= 10 * run.duals.rounding(run.problem, reg):
             break
     return plan, run.duals.err <= target
 

@@ -13,7 +13,7 @@ from sparseopt.ot import _kernels
 # Costs outside these bounds are divided by their range, so that neither 1/reg nor a
 # difference of costs leaves the range of float64.
 _SMALL, _LARGE = 1e-250, 1e250
-# Smallest reg, relative to the largest cost: 45 units of its rounding.
+# Smallest reg, relative to the costs that every plan uses: 45 units of their rounding.
 _RESOLVED = 1e-14
 
 
@@ -50,13 +50,6 @@ class Problem:
     def padded(self) -> int:
         return self.b.shape[0]
 
-    @property
-    def rounding(self) -> float:
-        """Marginal error that rounding of (f + g - C)/reg alone can cause."""
-        m = self.C.shape[1]
-        eps = np.finfo(np.float64).eps
-        return eps * (5 * self.size / self.reg + math.sqrt(m) + 10)
-
 
 def make_problem(
     C: np.ndarray, a: np.ndarray, b: np.ndarray, reg: float, n_threads: int | None
@@ -86,13 +79,7 @@ def make_problem(
         low, high = float(C.min()), float(C.max())
         span = high - low
     size, reg = max(-low, high), reg / unit
-    if reg < _RESOLVED * size:
-        raise ValueError(
-            "The 'reg' parameter of sparseopt.ot.solve must be at least "
-            f"{_RESOLVED * size * unit!r}, {_RESOLVED:g} of the largest cost: below "
-            f"that float64 cannot hold the potentials. Got {reg * unit!r}; subtract "
-            "the minimum from a cost with a large offset, or regularise more."
-        )
+    _check_resolved(C, reg, size, unit)
     n, m = C.shape
     threads = effective_n_threads(n_threads, n * m * 0.1e-9)
     mass = math.fsum(a)
@@ -119,6 +106,21 @@ def make_problem(
     )
 
 
+def _check_resolved(C: np.ndarray, reg: float, size: float, unit: float) -> None:
+    """Refuse a `reg` below the rounding of costs that every plan has to use."""
+    if reg >= _RESOLVED * size:
+        return
+    used = max(float(np.abs(C).min(axis=k).max()) for k in (0, 1))
+    if reg < _RESOLVED * used:
+        raise ValueError(
+            "The 'reg' parameter of sparseopt.ot.solve must be at least "
+            f"{_RESOLVED * used * unit!r}, {_RESOLVED:g} of the largest cost that "
+            "every plan uses: below that float64 cannot hold the potentials. Got "
+            f"{reg * unit!r}; subtract the minimum from a cost with a large offset, "
+            "or regularise more."
+        )
+
+
 def _with_mass(w: np.ndarray) -> np.ndarray | None:
     """Indices with mass; None for all."""
     return None if (w > 0).all() else np.flatnonzero(w)
@@ -137,13 +139,16 @@ class Duals:
         Dual objective ``<a, f> + <b, g>``.
     reg : float
         Regularisation for which `f` is exact.
+    measured : bool
+        Whether all of this belongs together: columns can be ahead by an update.
     """
 
-    __slots__ = ("c", "err", "f", "g", "reg", "value")
+    __slots__ = ("c", "err", "f", "g", "measured", "reg", "value")
 
     def __init__(self, f: np.ndarray, g: np.ndarray) -> None:
         self.f, self.g, self.c = f, g, np.zeros_like(g)
         self.err, self.value, self.reg = math.inf, -math.inf, math.nan
+        self.measured = False
 
     @classmethod
     def start(cls, problem: Problem, init: tuple | None) -> Duals:
@@ -157,7 +162,7 @@ class Duals:
     def copy(self) -> Duals:
         twin = Duals(self.f.copy(), self.g.copy())
         twin.c, twin.err = self.c.copy(), self.err
-        twin.value, twin.reg = self.value, self.reg
+        twin.value, twin.reg, twin.measured = self.value, self.reg, self.measured
         return twin
 
     def moved(self, step: np.ndarray) -> Duals:
@@ -167,9 +172,19 @@ class Duals:
     def measure(self, problem: Problem, reg: float) -> None:
         """Error and dual objective from the current `f`, `g` and `c`."""
         m = problem.shape[1]
-        self.reg = reg
+        self.reg, self.measured = reg, True
         self.err = float(np.abs(self.c[:m] - problem.b[:m]).sum())
         self.value = float(problem.a @ self.f + problem.b @ self.g)
+
+    def rounding(self, problem: Problem, reg: float) -> float:
+        """Marginal error that rounding of ``(f + g - C) / reg`` alone can cause.
+
+        Where there is mass the cost is ``f + g`` to within some `reg`, so the size of
+        the potentials counts, not that of costs that the plan avoids.
+        """
+        size = max(float(np.abs(self.f).max()), float(np.abs(self.g).max()))
+        eps = np.finfo(np.float64).eps
+        return eps * (5 * size / reg + math.sqrt(problem.shape[1]) + 10)
 
     def recentre(self, m: int) -> None:
         """Move a constant, which would cost digits, from `g` to `f`."""
@@ -182,4 +197,5 @@ class Duals:
         m = problem.shape[1]
         c, b = self.c[:m], problem.b[:m]
         step = problem.logb - np.log(np.maximum(c, floor))
+        self.measured = False
         self.g[:m] += reg * np.where((c < floor) & (b < floor), 0.0, step)

@@ -61,6 +61,11 @@ class Run:
         """Whether the time limit is over: asked inside long inner loops."""
         return self.monitor.time_left() <= 0
 
+    def watch(self) -> None:
+        """Stop if the time limit is over; the potentials shared last are the answer."""
+        if self.expired():
+            raise Stop(Status.TIME_LIMIT)
+
     def sinkhorn_pass(self, plan: DensePlan | Support, reg: float, fast: bool) -> None:
         """Row update and error at `reg`; the column update is the caller's."""
         plan.evaluate(self.duals, reg, fast)

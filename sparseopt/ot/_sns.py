@@ -14,8 +14,10 @@ import numpy as np
 from scipy import sparse
 
 from sparseopt._core._status import Status
+from sparseopt.ot._blocks import recentre
 from sparseopt.ot._full_dual import FullDual
 from sparseopt.ot._run import Run
+from sparseopt.ot._schur import Watch
 from sparseopt.ot._ssns import solve_ssns
 
 _CG_STEPS, _CG_RTOL = 500, 1e-10
@@ -33,13 +35,17 @@ def solve_sns(run: Run) -> Status:
         if run.duals.err <= run.tol:
             return Status.CONVERGED
         run.duals.scale_columns(p, p.reg, run.dense.floor(run.duals, p.reg))
+    if run.duals.rounding(p, p.reg) > run.tol:
+        run.dense.evaluate(run.duals, p.reg)
+        recentre(run, p.reg, run.tol)
     keep = _n_kept(run)
     point, failures = FullDual(p, np.concatenate([run.duals.f, run.duals.g[:m]])), 0
     while point.err > run.tol:
-        direction = p.reg * _newton_direction(point, keep)
+        direction = p.reg * _newton_direction(point, keep, run.watch)
         run.n_newton += 1
         slope = float(point.gradient @ direction)
-        trial, step = point.line(direction, slope, _HALVINGS if slope > 0 else ())
+        lengths = _HALVINGS if slope > 0 else ()
+        trial, step = point.line(direction, slope, lengths, run.watch)
         failures = failures + 1 if trial is None else 0
         if failures > 3:
             return solve_ssns(run)
@@ -61,8 +67,9 @@ def _n_kept(run: Run) -> int:
     return min(max(1, math.ceil(share * whole**2 / 2)), run.problem.C.size)
 
 
-def _newton_direction(point: FullDual, keep: int) -> np.ndarray:
+def _newton_direction(point: FullDual, keep: int, watch: Watch) -> np.ndarray:
     """Conjugate gradients on the thinned Hessian; the gradient if that breaks down."""
+    watch()
     H = point.hessian(_largest(point.plan, keep))
     r = point.gradient.copy()
     x, d, rr = np.zeros_like(r), r.copy(), float(r @ r)
@@ -70,6 +77,7 @@ def _newton_direction(point: FullDual, keep: int) -> np.ndarray:
     for _ in range(_CG_STEPS):
         if rr <= stop:
             break
+        watch()
         q = H @ d
         curvature = float(d @ q)
         if not curvature > 0:

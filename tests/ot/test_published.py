@@ -2,11 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from sparseopt import datasets, ot
-from sparseopt.ot import _sns, _ssns
+from sparseopt.ot import _schur, _sns, _ssns
 from sparseopt.ot._full_dual import FullDual
 from sparseopt.ot._problem import make_problem
+from sparseopt.ot._schur import solve_shifted
+
+
+def watch():
+    """The clock of tests, which stands still."""
 
 
 @pytest.fixture
@@ -40,10 +46,10 @@ def test_gradient_and_hessian_are_derivatives(point):
 
 def test_line_search_takes_the_first_sufficient_length(point):
     slope = float(point.gradient @ point.gradient)
-    trial, step = point.line(point.gradient, slope, [1e6, 1e-2, 1e-3])
+    trial, step = point.line(point.gradient, slope, [1e6, 1e-2, 1e-3], watch)
     assert step == 1e-2
     assert trial.value >= point.value + 1e-6 * slope
-    assert point.line(-point.gradient, slope, [1.0, 0.1]) == (None, 0.0)
+    assert point.line(-point.gradient, slope, [1.0, 0.1], watch) == (None, 0.0)
 
 
 @pytest.mark.parametrize("keep", [1, 10, 63])
@@ -58,7 +64,7 @@ def test_largest_entries(point, keep):
 @pytest.mark.parametrize("keep", [63, 20, 5])
 def test_direction_solves_the_thinned_system(point, keep):
     H = point.hessian(_sns._largest(point.plan, keep)).toarray()
-    x = _sns._newton_direction(point, keep)
+    x = _sns._newton_direction(point, keep, watch)
     residual = np.linalg.norm(H @ x - point.gradient)
     assert residual <= 1e-9 * np.linalg.norm(point.gradient)
 
@@ -69,7 +75,7 @@ def test_thinning_keeps_the_mass_of_rows_and_columns(delta, spread, rng):
     plan = np.exp(spread * rng.normal(size=(30, 40)))
     plan[3] *= 1e-3  # a row that would lose most of its mass
     plan /= plan.sum()
-    kept = _ssns._thinned(plan, delta).toarray()
+    kept = _ssns._thinned(plan, delta, watch)
     lost = plan - kept
     assert ((kept == 0) | (kept == plan)).all()
     assert lost.sum(axis=0).max() <= delta + 1e-15
@@ -80,9 +86,9 @@ def test_thinning_keeps_the_mass_of_rows_and_columns(delta, spread, rng):
 
 @pytest.mark.parametrize("shift", [1e-6, 1e-3, 1.0])
 def test_schur_complement_solves_the_shifted_system(point, shift):
-    kept = _ssns._thinned(point.plan, 1e-3)
-    H = point.hessian(kept).toarray()[:-1, :-1] + shift * np.eye(15)
-    x = _ssns._solve(point, kept, shift)
+    kept = _ssns._thinned(point.plan, 1e-3, watch)
+    H = point.hessian(sparse.csr_array(kept)).toarray()[:-1, :-1] + shift * np.eye(15)
+    x = solve_shifted(point, kept, shift, watch)
     assert x[-1] == 0
     wanted = np.linalg.solve(H, point.gradient[:-1])
     np.testing.assert_allclose(x[:-1], wanted, rtol=1e-9, atol=1e-12)
@@ -111,3 +117,20 @@ def test_sns_falls_back_where_its_steps_fail(certify):
     C = np.abs(np.arange(25.0)[:, None] - np.arange(20.0))
     result = ot.solve(C, reg=0.05, method="sns", n_sinkhorn=1, density=1e-9, tol=1e-8)
     certify(result, C, tol=1e-8)
+
+
+@pytest.mark.parametrize("side", [3, 70, 400])
+def test_schur_complement_by_pieces(side, rng, monkeypatch):
+    """Products and factors in pieces of any size are those of the whole."""
+    B = np.where(rng.random((50, side)) < 0.3, rng.random((50, side)), 0.0)
+    rows = 1 + rng.random(50)
+    wanted = B.T @ (B / rows[:, None])
+    for piece in (1e9, 1e5):
+        monkeypatch.setattr(_schur, "_PIECE", piece)
+        found = _schur._minus_product(B, rows, watch)
+        np.testing.assert_allclose(-found, wanted, atol=1e-12)
+        A = wanted + np.eye(side)
+        factor = np.tril(_schur._cholesky(A.copy(), watch))
+        np.testing.assert_allclose(factor @ factor.T, A, atol=1e-11)
+    with pytest.raises(np.linalg.LinAlgError):
+        _schur._cholesky(-np.eye(side), watch)
