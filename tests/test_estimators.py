@@ -1,7 +1,9 @@
 """Every public estimator passes the checks that scikit-learn has for estimators."""
 
 import inspect
+from typing import Any
 
+import pytest
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -23,10 +25,13 @@ def _estimators() -> list[BaseEstimator]:
 # Weighted samples are compared with repeated ones to a relative 1e-7 of predictions.
 # Solvers that end with Newton steps on the support agree far better at any tolerance;
 # these end where the relative gap is below tol, which bounds predictions by its root.
-EXACT: dict[str, dict[str, float]] = {
+# With 15 samples and 30 features many supports of more than a few features fit exactly:
+# which of them is chosen is up to the last digits.
+EXACT: dict[str, dict[str, Any]] = {
     "ProximalClassifier": {"tol": 1e-12},
     "ProximalClassifierCV": {"tol": 1e-12},
     "ProximalCox": {"tol": 1e-12},
+    "SparseEnvelopeRegressorCV": {"k": [1, 2, 3]},
 }
 # Class name -> {check: why it cannot hold}. Strict: an entry that passes is an error.
 PAIRS = "predict takes pairs of a row and a column, not samples with features"
@@ -53,6 +58,8 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = dict.fromkeys(
 )
 
 
+# targets of some checks are noise, of which sparse models keep no feature
+@pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
 @parametrize_with_checks(
     _estimators(),
     expected_failed_checks=lambda est: EXPECTED_FAILURES.get(type(est).__name__, {}),

@@ -8,12 +8,13 @@ import numpy as np
 from scipy import sparse
 
 from sparseopt._core._params import Interval, check_params, describe
+from sparseopt._core._tunable import Tunable
 from sparseopt.linear_model._design import Design
 from sparseopt.linear_model._gap import has_conjugate
 from sparseopt.prox import L1, FusedLasso, GroupLasso, Groups, Penalty
 
 
-class Composed:
+class Composed(Tunable):
     """The penalty ``P(A w)`` of a linear image of the coefficients.
 
     Such a penalty has no proximal operator of its own; `minimize_composite` splits it

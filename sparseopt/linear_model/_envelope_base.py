@@ -18,12 +18,13 @@ from sparseopt.linear_model._envelope_fit import (
     Settings,
     group_count,
 )
+from sparseopt.linear_model._selector import SupportSelector
 from sparseopt.prox import Groups
 
 _FLOATS = (np.float64, np.float32)
 
 
-class SparseEnvelope(BaseEstimator):
+class SparseEnvelope(SupportSelector, BaseEstimator):
     """Validation, settings and fitted attributes of regressor and classifier."""
 
     groups: Any

@@ -25,6 +25,7 @@ from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafit_huber import Huber
 from sparseopt.linear_model._datafits_more import Multinomial, Poisson
 from sparseopt.linear_model._design import check_structure
+from sparseopt.linear_model._selector import SupportSelector
 from sparseopt.linear_model._solvers import NAMES
 from sparseopt.prox import (
     L0,
@@ -70,7 +71,7 @@ CONSTRAINTS: dict[str, Any] = {
 }
 
 
-class Proximal(BaseEstimator):
+class Proximal(SupportSelector, BaseEstimator):
     """Validation, penalties and fitted attributes of regressor and classifier."""
 
     penalty: Any

@@ -13,6 +13,7 @@ import numpy as np
 
 from sparseopt._core._arrays import as_floats, plain_array
 from sparseopt._core._params import Interval, check_params, describe, public_name
+from sparseopt._core._tunable import Tunable
 from sparseopt.prox._groups import Groups
 
 P = TypeVar("P", bound="Penalty")
@@ -77,12 +78,13 @@ class Coordinate(NamedTuple):
     positive: bool
 
 
-class Penalty:
+class Penalty(Tunable):
     """A function P of the coefficients with a proximal operator.
 
     Coefficients are an array of shape (n,), or (n, n_outputs).  `prox` is exact: a
-    penalty without an exact one does not exist as an object.  Penalties are not changed
-    once they are made.
+    penalty without an exact one does not exist as an object.  `get_params` and
+    `set_params` are those of scikit-learn, so that a search over an estimator's
+    ``penalty__lam`` works; nothing else changes a penalty once it is made.
 
     Attributes
     ----------
@@ -315,10 +317,6 @@ class Penalty:
             # `groups` is the name of a method, too
             if isinstance(value, np.generic) and name in vars(self):
                 setattr(self, name, value.item())
-
-    def _parameter(self, name: str) -> Any:
-        """Value of a parameter of the constructor."""
-        return getattr(self, name)
 
     def __add__(self, other: Any) -> Penalty:
         """Sum of two penalties, where that has an exact proximal operator."""
