@@ -14,9 +14,10 @@ def require(module: str, purpose: str, *, extra: str | None = None) -> ModuleTyp
         package = module.partition(".")[0]
         if error.name not in (module, package):
             raise  # the package is there but lacks something itself
-        wanted = f"sparseopt[{extra}]" if extra else package
+        # the form that works whether or not sparseopt is published
+        wanted = f"'.[{extra}]', in a clone of sparseopt" if extra else f"'{package}'"
         raise ModuleNotFoundError(
             f"The package {package!r} is needed for {purpose} and is not installed. "
-            f"Install it with: pip install '{wanted}'",
+            f"Install it with: pip install {wanted}",
             name=error.name,
         ) from None

@@ -35,12 +35,25 @@ class Bar(Protocol):
 def open_bar(title: str) -> Bar | None:
     """Make the best bar there is, or None where it would spoil the output."""
     stream = sys.stderr
-    if _LOGGER.handlers or stream is None or not stream.isatty():
+    if _LOGGER.handlers or stream is None:
+        return None
+    if _in_notebook():
+        drawn = all(
+            find_spec(package) is not None for package in ("tqdm", "ipywidgets")
+        )
+        return _NotebookBar(title) if drawn else _PlainBar(title)
+    if not stream.isatty():
         return None
     for package, make in _PREFERRED.items():
         if find_spec(package) is not None:
             return make(title)
     return _PlainBar(title)
+
+
+def _in_notebook() -> bool:
+    """Whether a Jupyter kernel runs the code; IPython is there then."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
 
 
 class _PlainBar:
@@ -75,10 +88,13 @@ def _columns(stream: TextIO) -> int:
 
 
 class _TqdmBar:
+    _module = "tqdm"
+    _layout = "{desc} {percentage:3.0f}%|{bar:30}| {postfix}"
+
     def __init__(self, title: str) -> None:
-        layout = "{desc} {percentage:3.0f}%|{bar:30}| {postfix}"
-        self._bar: Any = require("tqdm", "progress bars").tqdm(
-            desc=title, total=1.0, leave=False, bar_format=layout, file=sys.stderr
+        tqdm = require(self._module, "progress bars", extra="progress").tqdm
+        self._bar: Any = tqdm(
+            desc=title, total=1.0, leave=False, bar_format=self._layout, file=sys.stderr
         )
 
     def show(self, fraction: float, text: str) -> None:
@@ -89,10 +105,17 @@ class _TqdmBar:
         self._bar.close()
 
 
+class _NotebookBar(_TqdmBar):
+    _module = "tqdm.notebook"
+    _layout = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
+
+
 class _RichBar:
     def __init__(self, title: str) -> None:
-        rich = require("rich.progress", "progress bars")
-        console = require("rich.console", "progress bars").Console(file=sys.stderr)
+        rich = require("rich.progress", "progress bars", extra="progress")
+        console = require("rich.console", "progress bars", extra="progress").Console(
+            file=sys.stderr
+        )
         self._progress: Any = rich.Progress(
             "{task.description}",
             rich.BarColumn(),

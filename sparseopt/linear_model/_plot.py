@@ -64,7 +64,7 @@ def plot_path(model: Any, ax: Any = None) -> Any:
     if coef.ndim == 3:
         coef = np.linalg.norm(coef, axis=1 if fitted else 2)
     if ax is None:
-        pyplot = require("matplotlib.pyplot", "plots", extra="examples")
+        pyplot = require("matplotlib.pyplot", "plots", extra="plot")
         ax = pyplot.subplots(layout="constrained")[1]
     used = np.flatnonzero(np.any(coef != 0, axis=0))
     shown = model.support_ if fitted else used

@@ -14,14 +14,14 @@ _PIXELS = 600
 def _axes(ax: Any) -> Any:
     if ax is not None:
         return ax
-    pyplot = require("matplotlib.pyplot", "plots", extra="examples")
+    pyplot = require("matplotlib.pyplot", "plots", extra="plot")
     return pyplot.subplots(layout="constrained")[1]
 
 
 def plot_plan(result, ax: Any = None) -> Any:
     """Image of the plan; entries are summed in blocks if it has more than 600 rows."""
     ax = _axes(ax)
-    colors = require("matplotlib.colors", "plots", extra="examples")
+    colors = require("matplotlib.colors", "plots", extra="plot")
     plan = np.asarray(result.plan, dtype=np.float64)
     for axis in (0, 1):
         step = -(-plan.shape[axis] // _PIXELS)

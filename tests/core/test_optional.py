@@ -19,7 +19,7 @@ def test_missing(module):
         require(module, "plots", extra="examples")
     assert str(caught.value) == (
         "The package 'no_such_package' is needed for plots and is not installed. "
-        "Install it with: pip install 'sparseopt[examples]'"
+        "Install it with: pip install '.[examples]', in a clone of sparseopt"
     )
     assert caught.value.name == "no_such_package"
 

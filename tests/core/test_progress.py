@@ -1,5 +1,6 @@
 """Progress bars on a pseudo-terminal, with and without the packages that draw them."""
 
+import io
 import os
 import re
 from importlib.util import find_spec
@@ -47,7 +48,9 @@ class _Terminal:
 def terminal(request, monkeypatch):
     terminal = _Terminal(getattr(request, "param", 100))
     # not in sys itself, where pytest puts its own once more before the test
-    monkeypatch.setattr(_progress, "sys", SimpleNamespace(stderr=terminal.stream))
+    monkeypatch.setattr(
+        _progress, "sys", SimpleNamespace(stderr=terminal.stream, modules={})
+    )
     yield terminal
     terminal.close()
 
@@ -209,3 +212,58 @@ def test_the_first_package_found_is_used(terminal, clock, monkeypatch):
     monkeypatch.setattr(_progress, "_PREFERRED", preferred)
     _run(clock, [1.0, 1e-4])
     assert made == [("json", "ot.solve")]
+
+
+def _notebook(monkeypatch, *found):
+    """A kernel's stream, which is no terminal, and the packages that are installed."""
+    stream = io.StringIO()
+    shell = SimpleNamespace(kernel=object())
+    ipython = SimpleNamespace(get_ipython=lambda: shell)
+    modules = SimpleNamespace(stderr=stream, modules={"IPython": ipython})
+    monkeypatch.setattr(_progress, "sys", modules)
+    monkeypatch.setattr(_progress, "find_spec", lambda name: name in found or None)
+    return stream
+
+
+@pytest.mark.parametrize("found", [(), ("tqdm",), ("rich", "ipywidgets")])
+def test_text_in_a_notebook_without_widgets(clock, monkeypatch, found):
+    stream = _notebook(monkeypatch, *found)
+    _run(clock, [1.0, 1e-2, 1e-4])
+    assert [full for full, _, _ in _frames(stream.getvalue())] == [0, 8, 15]
+
+
+def test_widgets_in_a_notebook(clock, monkeypatch):
+    stream = _notebook(monkeypatch, "tqdm", "ipywidgets")
+    shown = []
+
+    class Bar:
+        def __init__(self, **options):
+            assert (options["total"], options["leave"]) == (1.0, False)
+
+        def set_postfix_str(self, text):
+            shown.append((self.n, text))
+
+        def close(self):
+            shown.append("closed")
+
+    wanted = []
+
+    def require(module, purpose, *, extra):
+        wanted.append(module)
+        return SimpleNamespace(tqdm=Bar)
+
+    monkeypatch.setattr(_progress, "require", require)
+    _run(clock, [1.0, 1e-4])
+    assert wanted == ["tqdm.notebook"]
+    assert shown[1] == (0.5, "iter 1, residual 1.00e-04 -> 1.0e-08")
+    assert shown[-1] == "closed"
+    assert stream.getvalue().startswith("ot.solve: converged")  # no bar in the text
+
+
+def test_no_bar_in_ipython_on_no_terminal(clock, monkeypatch):
+    stream = _notebook(monkeypatch)
+    ipython = SimpleNamespace(get_ipython=object)  # a shell that has no kernel
+    monkeypatch.setitem(_progress.sys.modules, "IPython", ipython)
+    stream.isatty = lambda: False
+    _run(clock, [1.0, 1e-4])
+    assert "[" not in stream.getvalue()

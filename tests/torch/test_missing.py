@@ -34,7 +34,7 @@ for get in (lambda: sparseopt.torch, lambda: __import__('sparseopt.torch')):
     assert len(lines) == 2
     for line in lines:
         assert "sparseopt.torch" in line
-        assert "pip install 'sparseopt[torch]'" in line
+        assert "pip install '.[torch]'" in line
 
 
 def test_nothing_else_needs_torch(tmp_path):
