@@ -118,7 +118,7 @@ def overlapping_group_lasso(
     ----------
     lam : float
         Strength of the penalty.
-    groups : list of array-like of int
+    groups : list or dict of array-like of int
         Indices of each group; an index may be in several.
     n_features : int
         Number of coefficients.
@@ -156,7 +156,9 @@ def overlapping_group_lasso(
         },
         {"lam": lam, "n_features": n_features},
     )
-    if isinstance(groups, (str, dict)) or not np.iterable(groups):
+    if isinstance(groups, dict):
+        groups = list(groups.values())
+    if isinstance(groups, str) or not np.iterable(groups):
         raise TypeError(
             "The 'groups' parameter of sparseopt.linear_model.overlapping_group_lasso "
             f"must be a list of index arrays. Got {describe(groups)}."

@@ -42,10 +42,18 @@ class SparseEnvelope(SupportSelector, BaseEstimator):
     coef_: np.ndarray
     intercept_: Any
 
+    def _groups(self, p: int) -> Groups:
+        """The groups of p features; they may name columns of the data frame."""
+        groups = Groups.of(self.groups, p, getattr(self, "feature_names_in_", None))
+        vars(self).pop("group_names_", None)  # of another fit
+        if groups.names is not None:
+            self.group_names_ = groups.names
+        return groups
+
     def _settings(self, p: int) -> Settings:
         owner = public_name(type(self))
         check_params(type(self), CONSTRAINTS, self.get_params(deep=False))
-        groups, limit = Groups.of(self.groups, p), self.max_time
+        groups, limit = self._groups(p), self.max_time
         return Settings(
             k=group_count(self.k, groups.m, owner),
             lam=float(self.lam),

@@ -35,7 +35,7 @@ class SparseEnvelopeRegressorCV(Search, SparseEnvelopeRegressor):
         up to 50, to a third of the samples and to all groups.
     lam : float or array-like, default=0.1
         Multiples of the envelope.
-    groups : None, int, list of index arrays or array of labels, default=None
+    groups : int, list or dict of index arrays, array of labels, default=None
         As in `SparseEnvelopeRegressor`.
     weights : None, "sqrt", "size" or array-like of shape (n_groups,), default=None
         As in `SparseEnvelopeRegressor`.
@@ -195,7 +195,7 @@ class SparseEnvelopeClassifierCV(Search, SparseEnvelopeClassifier):
         up to 50, to a third of the samples and to all groups.
     lam : float or array-like, default=0.01
         Multiples of the envelope.
-    groups : None, int, list of index arrays or array of labels, default=None
+    groups : int, list or dict of index arrays, array of labels, default=None
         As in `SparseEnvelopeClassifier`.
     weights : None, "sqrt", "size" or array-like of shape (n_groups,), default=None
         As in `SparseEnvelopeClassifier`.

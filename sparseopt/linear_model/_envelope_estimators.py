@@ -28,9 +28,10 @@ class SparseEnvelopeRegressor(RegressorMixin, SparseEnvelope):
         Number of groups, an int; or a fraction of all groups, rounded up.
     lam : float, default=0.1
         Multiple of the envelope: a ridge on the groups that are kept.
-    groups : None, int, list of index arrays or array of labels, default=None
+    groups : int, list or dict of index arrays, array of labels, default=None
         Disjoint groups of features.  None: each feature; an int: consecutive blocks of
-        this size.  Features in no group are not penalised.
+        this size; a dictionary: groups by their names.  Names of columns of a data
+        frame may stand for indices.  Features in no group are not penalised.
     weights : None, "sqrt", "size" or array-like of shape (n_groups,), default=None
         Group weights d; None is 1, the words are functions of the groups' sizes.
     debias : float in [0, 1), default=0.0
@@ -67,6 +68,8 @@ class SparseEnvelopeRegressor(RegressorMixin, SparseEnvelope):
         Features with coefficients that are not zero.
     group_support_ : ndarray of int
         Groups that are not zero.
+    group_names_ : ndarray of str of shape (n_groups,)
+        Names of the groups, if there are.
     u_ : ndarray of shape (n_groups,)
         Shares of the groups in the convex solution, in [0, 1].
     dual_gap_ : float
@@ -206,9 +209,10 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
         Number of groups, an int; or a fraction of all groups, rounded up.
     lam : float, default=0.01
         Multiple of the envelope: a ridge on the groups that are kept.
-    groups : None, int, list of index arrays or array of labels, default=None
+    groups : int, list or dict of index arrays, array of labels, default=None
         Disjoint groups of features.  None: each feature; an int: consecutive blocks of
-        this size.  Features in no group are not penalised.
+        this size; a dictionary: groups by their names.  Names of columns of a data
+        frame may stand for indices.  Features in no group are not penalised.
     weights : None, "sqrt", "size" or array-like of shape (n_groups,), default=None
         Group weights d; None is 1, the words are functions of the groups' sizes.
     debias : float in [0, 1), default=0.0
@@ -249,6 +253,8 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
         Features with coefficients that are not zero for some class.
     group_support_ : ndarray of int
         Groups that are not zero for some class.
+    group_names_ : ndarray of str of shape (n_groups,)
+        Names of the groups, if there are.
     u_ : ndarray of shape (n_groups,) or (n_classes, n_groups)
         Shares of the groups in the convex solution, in [0, 1].
     dual_gap_ : float or ndarray of shape (n_classes,)

@@ -15,7 +15,6 @@ from sklearn.model_selection import check_cv
 
 from sparseopt._core._params import Boolean, Options, check_params, public_name
 from sparseopt.linear_model._envelope_fit import check_weights, group_count
-from sparseopt.prox import Groups
 
 CHOICE: dict[str, list[Any]] = {
     "criterion": [Options("cv", "ebic", "gic")],
@@ -89,12 +88,12 @@ class Search:
     scoring: Any
     n_jobs: int | None
     get_params: Any
+    _groups: Any
     _model: Any
     _deviance: Any
 
-    def _grid(self, n: int, p: int) -> list[tuple[int, float]]:
+    def _grid(self, n: int, m: int) -> list[tuple[int, float]]:
         owner = public_name(type(self))
-        m = Groups.of(self.groups, p).m
         ks = default_counts(m, n) if self.k is None else _listed(self.k)
         counts = sorted({group_count(k, m, owner) for k in ks})
         lams = _listed(self.lam)
@@ -115,7 +114,9 @@ class Search:
         check_weights(weight)
         weight = None if weight is None else np.asarray(weight, dtype=np.float64)
         X = X.tocsr() if sparse.issparse(X) else X
-        model, grid = self._model(), self._grid(*X.shape)
+        groups = self._groups(X.shape[1])
+        model, grid = self._model(), self._grid(X.shape[0], groups.m)
+        model.set_params(groups=groups)  # models of parts see arrays without names
         if self.criterion == "cv":
             table = self._validation(model, grid, X, y, weight)
             fits = fit_path(model, grid, X, y, weight)

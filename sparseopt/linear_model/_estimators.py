@@ -71,6 +71,10 @@ class ProximalRegressor(RegressorMixin, Proximal):
         Intercept, 0 where none is fitted.
     support_ : ndarray of int
         Features whose coefficients are not zero.
+    group_support_ : ndarray of int
+        Groups whose coefficients are not zero, where the penalty has groups.
+    group_names_ : ndarray of str
+        Names of all groups, if the penalty's have any.
     dual_gap_ : float or None
         Certified distance to the optimum, None for penalties that are not convex.
     n_iter_ : int
@@ -277,6 +281,10 @@ class ProximalClassifier(ClassifierMixin, Proximal):
         Intercepts.
     support_ : ndarray of int
         Features whose coefficients are not all zero.
+    group_support_ : ndarray of int
+        Groups whose coefficients are not zero, where the penalty has groups.
+    group_names_ : ndarray of str
+        Names of all groups, if the penalty's have any.
     dual_gap_ : float or None
         Certified distance to the optimum, None for penalties that are not convex.
     n_iter_ : int

@@ -94,18 +94,25 @@ class Proximal(SupportSelector, BaseEstimator):
         check_params(type(self), rules, self.get_params(deep=False))
 
     def _penalty(self) -> Any:
-        """The penalty object that `penalty` and `lam` stand for."""
+        """The penalty object that `penalty` and `lam` stand for.
+
+        Its groups may name the columns of the data frame that is fitted.
+        """
         lam = self.lam
         if isinstance(self.penalty, str):
             return _PENALTIES[self.penalty](self._default_lam if lam is None else lam)
+        columns = getattr(self, "feature_names_in_", None)
+        penalty = self.penalty
+        if columns is not None:
+            penalty = _with_columns(penalty, columns)
         if lam is None:
-            return self.penalty
-        if not isinstance(self.penalty, Penalty):
+            return penalty
+        if not isinstance(penalty, Penalty):
             raise ValueError(
                 f"The 'lam' parameter of {public_name(type(self))} must be None where "
                 f"'penalty' is a sum or composed. Got {lam!r}."
             )
-        return self.penalty.with_lam(lam)
+        return penalty.with_lam(lam)
 
     def _validate(self, X: Any, y: Any, **options: Any) -> tuple[Any, Any]:
         check_structure(X)
@@ -127,9 +134,10 @@ class Proximal(SupportSelector, BaseEstimator):
         start = getattr(self, "_last", None) if self.warm_start else None
         if start is not None and start[0].shape != (datafit.design.p, *shape):
             start = None
+        penalty = self._penalty()
         result = minimize_composite(
             datafit,
-            self._penalty(),
+            penalty,
             solver=self.solver,
             tol=self.tol,
             max_iter=self.max_iter,
@@ -141,15 +149,37 @@ class Proximal(SupportSelector, BaseEstimator):
             init=start,
         )
         self._last = result.coef, result.intercept
+        self._keep(result, penalty)
+
+    def _keep(self, result: Any, penalty: Any) -> None:
+        """Store a solver's result, and which groups of the penalty are not zero."""
         self.result_ = result
         self.support_ = result.support
         self.n_iter_ = result.n_iter
         self.dual_gap_ = result.gap
+        coef = np.reshape(result.coef, (len(result.coef), -1))
+        groups = None
+        if isinstance(penalty, Penalty):
+            parts = getattr(penalty, "parts", None)  # also where k couples the groups
+            groups = parts((len(coef),)).groups if parts else penalty.groups(len(coef))
+        for name in ("group_support_", "group_names_"):  # of another fit
+            vars(self).pop(name, None)
+        if groups is None or groups.size == 1:
+            return
+        self.group_support_ = np.flatnonzero(groups.norms(np.abs(coef).max(axis=1)))
+        if groups.names is not None:
+            self.group_names_ = groups.names
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _with_columns(penalty: Any, columns: Any) -> Any:
+    if isinstance(penalty, (list, tuple)):
+        return [_with_columns(part, columns) for part in penalty]
+    return penalty.with_columns(columns) if isinstance(penalty, Penalty) else penalty
 
 
 def regression_datafit(

@@ -66,6 +66,10 @@ class ProximalCox(Proximal):
         Its probability of surviving them.
     support_ : ndarray of int
         Features whose coefficients are not zero.
+    group_support_ : ndarray of int
+        Groups whose coefficients are not zero, where the penalty has groups.
+    group_names_ : ndarray of str
+        Names of all groups, if the penalty's have any.
     dual_gap_ : float or None
         Certified distance to the optimum, None for penalties that are not convex.
     n_iter_ : int

@@ -85,6 +85,7 @@ class Search:
     get_params: Any
     _datafit: Any
     _deviance: Any
+    _keep: Any
     _loss: Any
     _penalty: Any
     _take: Any
@@ -130,8 +131,7 @@ class Search:
         """The chosen model, to the tolerance asked for."""
         start = found.coef[at], found.intercept[at]
         final = minimize_composite(datafit, penalty, init=start, **self._options(0.0))
-        self.result_, self.n_iter_ = final, final.n_iter
-        self.dual_gap_, self.support_ = final.gap, final.support
+        self._keep(final, penalty)
         self._take(final.coef, final.intercept)
 
     def _choose(self, X: Any, y: np.ndarray, weight: Any) -> Any:

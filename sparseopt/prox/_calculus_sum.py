@@ -261,6 +261,8 @@ def _equal(a: Any, b: Any) -> bool:
         return True
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return list(a) == list(b) and all(_equal(a[name], b[name]) for name in a)
     if isinstance(a, Groups) or isinstance(b, Groups):
         return False
     return type(a) is type(b) and np.array_equal(a, b)

@@ -10,13 +10,14 @@ import numpy as np
 
 from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Boolean, Interval, Options, Type
+from sparseopt.prox._columns import plain_groups
 from sparseopt.prox._groups import Groups
 from sparseopt.prox._penalty import as_float64, nonnegative_array
 
 STRUCTURE: dict[str, Iterable[Any]] = {
     "groups": [
         Interval(1, None, integer=True),
-        Type(list, tuple, np.ndarray, Groups),
+        Type(list, tuple, dict, np.ndarray, Groups),
         None,
     ],
     "weights": [Options("sqrt", "size"), Type(np.ndarray, list, tuple), None],
@@ -58,7 +59,7 @@ class GroupStructure:
 
     def _store_groups(self, groups: Any, weights: Any, rows: bool) -> None:
         # the name `groups` is that of a method of the protocol
-        self._given = _plain(groups, "groups")
+        self._given = plain_groups(groups)
         weights = _plain(weights, "weights")
         if isinstance(weights, (np.ndarray, list, tuple)):
             weights = nonnegative_array(type(self), "weights", weights, positive=True)

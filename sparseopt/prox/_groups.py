@@ -7,6 +7,13 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._arrays import plain_array
+from sparseopt.prox._columns import (
+    Labels,
+    by_position,
+    is_sequence,
+    plain_groups,
+    refuse_names,
+)
 
 
 class Groups:
@@ -22,6 +29,8 @@ class Groups:
         Groups are consecutive blocks of this size; then there are no index arrays.
     indices, indptr : ndarray of int64 or None
         Group j holds ``indices[indptr[j]:indptr[j + 1]]``.
+    names : ndarray of str of shape (m,) or None
+        Names of the groups: keys of a dictionary, labels that are strings.
 
     Examples
     --------
@@ -29,28 +38,45 @@ class Groups:
     >>> groups = Groups.of([[0, 3], [1]], 5)
     >>> groups.m, groups.sizes, groups.free
     (2, array([2, 1]), array([2, 4]))
+    >>> Groups.of({"left": [0, 3], "right": [1]}, 5).names.tolist()
+    ['left', 'right']
     """
 
-    __slots__ = ("indices", "indptr", "m", "n", "size")
+    __slots__ = ("indices", "indptr", "m", "n", "names", "size")
 
-    def __init__(self, n, m, size=None, indices=None, indptr=None) -> None:
-        self.n, self.m, self.size = n, m, size
-        self.indices, self.indptr = indices, indptr
+    def __init__(
+        self,
+        n: int,
+        m: int,
+        size: int | None = None,
+        indices: np.ndarray | None = None,
+        indptr: np.ndarray | None = None,
+        names: np.ndarray | None = None,
+    ) -> None:
+        self.n, self.m, self.size, self.names = n, m, size, names
+        # index arrays are there where there is no block size
+        self.indices: Any = indices
+        self.indptr: Any = indptr
 
     @classmethod
-    def of(cls, groups: Any, n: int) -> Groups:
+    def of(cls, groups: Any, n: int, columns: Any = None) -> Groups:
         """Groups as users give them.
 
-        None is a group for each coordinate, an int g consecutive blocks of g, a list of
-        index arrays the groups themselves, an array of n integers or strings labels (a
-        negative label is in no group); groups are in the order of sorted labels.
+        None is a group for each coordinate, an int g consecutive blocks of g, a list or
+        a dictionary of index arrays the groups themselves, an array of n integers or
+        strings labels (a negative label is in no group); groups are in the order of the
+        list, of the dictionary or of sorted labels.
 
         Parameters
         ----------
-        groups : None, int, list of index arrays, array of n labels or Groups
-            What users give.
+        groups : None, int, list or dict of index arrays, array of n labels or Groups
+            What users give.  Names of columns may stand for their positions where
+            `columns` are known, and a series of labels whose index holds names is then
+            matched by name.
         n : int
             Number of coordinates.
+        columns : sequence of str of length n, optional
+            Names of the coordinates.
 
         Returns
         -------
@@ -65,11 +91,26 @@ class Groups:
             return groups
         if groups is None:
             return cls(n, n, size=1)
+        groups = plain_groups(groups)
+        if columns is not None:
+            groups = by_position(groups, columns)
         if isinstance(groups, (int, np.integer)) and not isinstance(groups, bool):
             return cls._blocks(int(groups), n)
-        if isinstance(groups, (list, tuple)) and any(map(_is_sequence, groups)):
+        if isinstance(groups, Labels):
+            return cls._labels(groups.labels, n)
+        if isinstance(groups, dict):
+            return cls._named(groups, n)
+        if isinstance(groups, (list, tuple)) and any(map(is_sequence, groups)):
             return cls._lists(groups, n)
         return cls._labels(groups, n)
+
+    @classmethod
+    def _named(cls, groups: dict[Any, Any], n: int) -> Groups:
+        if not groups:
+            raise ValueError("The 'groups' parameter must hold a group. Got none.")
+        found = cls._lists(list(groups.values()), n)
+        found.names = np.array([str(name) for name in groups])
+        return found
 
     @classmethod
     def _blocks(cls, size: int, n: int) -> Groups:
@@ -82,6 +123,8 @@ class Groups:
 
     @classmethod
     def _lists(cls, groups, n: int) -> Groups:
+        for part in groups:
+            refuse_names(part)
         parts = [_as_indices(part, f"groups[{j}]") for j, part in enumerate(groups)]
         empty = [j for j, part in enumerate(parts) if not part.size]
         if empty:
@@ -107,7 +150,8 @@ class Groups:
 
     @classmethod
     def _labels(cls, groups: Any, n: int) -> Groups:
-        labels = _as_indices(_codes(groups), "groups")
+        codes, names = _codes(groups)
+        labels = _as_indices(codes, "groups")
         if labels.shape[0] != n:
             raise ValueError(
                 "The 'groups' parameter, where it holds labels, must have one for each "
@@ -123,7 +167,7 @@ class Groups:
         found = labels[order]  # differences of labels would overflow
         starts = np.flatnonzero(np.append(True, found[1:] != found[:-1]))
         indptr = np.append(starts, order.shape[0]).astype(np.int64)
-        return cls(n, starts.shape[0], indices=order, indptr=indptr)
+        return cls(n, starts.shape[0], indices=order, indptr=indptr, names=names)
 
     @property
     def sizes(self) -> np.ndarray:
@@ -238,23 +282,23 @@ class Groups:
         return array
 
 
-def _codes(labels: Any) -> Any:
-    """Ranks of strings that are labels; anything else as it is."""
+def _codes(labels: Any) -> tuple[Any, np.ndarray | None]:
+    """Ranks of strings that are labels, and their names; anything else as it is."""
     array = np.asarray(labels)
     strings = array.dtype.kind in "OT" and all(isinstance(x, str) for x in array.flat)
     if array.ndim == 1 and array.size and (array.dtype.kind in "US" or strings):
-        return np.unique(array.astype(str), return_inverse=True)[1].astype(np.int64)
-    return labels
-
-
-def _is_sequence(value: Any) -> bool:
-    return isinstance(value, (list, tuple, range)) or getattr(value, "ndim", 0) > 0
+        names, codes = np.unique(array.astype(str), return_inverse=True)
+        return codes.astype(np.int64), names
+    return labels, None
 
 
 def _as_indices(value: Any, name: str) -> np.ndarray:
     array = np.asarray(value)
     if array.size == 0 and array.ndim == 1:
         return array.astype(np.int64)
+    if array.dtype.kind == "O" and array.ndim == 1:
+        if {type(x) for x in array} <= {int, *np.sctypeDict.values()}:
+            array = np.array(array.tolist())  # a column of nullable integers
     if array.dtype.kind not in "iu" or array.ndim != 1:
         raise TypeError(
             f"The {name!r} parameter must be an int, labels, or a list of index "

@@ -25,10 +25,11 @@ class GroupLasso(GroupStructure, Norm):
     ----------
     lam : float, default=1.0
         Strength, not negative.
-    groups : None, int, list of index arrays or array of n labels, default=None
+    groups : int, list or dict of index arrays, array of n labels, default=None
         Disjoint groups of coordinates, or of rows where coefficients are a matrix.
-        None: each of its own; an int: consecutive blocks of this size.  Coordinates in
-        no group are free.
+        None: each of its own; an int: consecutive blocks of this size; a dictionary:
+        groups by their names.  Where an estimator is fitted to a data frame, names of
+        columns may stand for indices.  Coordinates in no group are free.
     weights : "sqrt", "size", None or array_like of shape (m,), default="sqrt"
         Group weights d; the words are functions of the groups' sizes, None is 1.
     rows : bool, default=False

@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Boolean, Interval, Options, Type, public_name
+from sparseopt.prox._columns import are_strings
 from sparseopt.prox._penalties_group import GroupLasso
 from sparseopt.prox._penalty import Norm, as_float64, float_type, rules
 
@@ -25,9 +26,10 @@ class TreeGroupLasso(Norm):
     ----------
     lam : float, default=1.0
         Strength, not negative.
-    groups : sequence of index arrays
+    groups : sequence or dict of index arrays
         The groups, of coordinates or of rows where coefficients are a matrix, in any
-        order.  Coordinates in no group are free.
+        order; of names of columns, too, where an estimator is fitted to a data frame.
+        Coordinates in no group are free.
     weights : "sqrt", "size", None or array_like of shape (m,), default="sqrt"
         Group weights d; the words are functions of the groups' sizes, None is 1.
     rows : bool, default=False
@@ -66,7 +68,7 @@ class TreeGroupLasso(Norm):
     sign_invariant = True
     _rules = rules(
         lam=[Interval(0, None)],
-        groups=[Type(Sequence)],
+        groups=[Type(Sequence, dict)],
         weights=[Options("sqrt", "size"), Type(np.ndarray, list, tuple), None],
         rows=[Boolean],
     )
@@ -75,21 +77,27 @@ class TreeGroupLasso(Norm):
         self,
         lam: float = 1.0,
         *,
-        groups: Sequence[Any],
+        groups: Sequence[Any] | dict[str, Any],
         weights: Any = "sqrt",
         rows: bool = False,
     ) -> None:
         self.lam, self.rows, self.weights = lam, rows, weights
         self._given = groups
         self._check()
-        parts = _index_arrays(groups)
+        lists = list(groups.values()) if isinstance(groups, dict) else groups
+        # names of columns stand for their positions until those are known
+        named, lists = _numbered(lists)
+        parts = _index_arrays(lists)
         heights = _heights(parts)
         d = _weights(weights, parts)
-        self._given = [part.tolist() for part in parts]
+        given = [named[part] if named.size else part for part in parts]
+        self._given = [part.tolist() for part in given]
+        if isinstance(groups, dict):
+            self._given = dict(zip(groups, self._given, strict=True))
         self._levels = [
             GroupLasso(
                 1.0,
-                groups=[parts[j] for j in np.flatnonzero(heights == height)],
+                groups=[given[j] for j in np.flatnonzero(heights == height)],
                 weights=d[heights == height],
                 rows=rows,
             )
@@ -140,6 +148,15 @@ class TreeGroupLasso(Norm):
             left = np.divide(radius, norms, out=np.ones_like(norms), where=some)
             flat = flat * groups.spread(np.where(some, 1.0 - left, 0.0), fill=1.0)
         return np.array([float(np.linalg.norm(flat))])
+
+
+def _numbered(groups: Sequence[Any]) -> tuple[np.ndarray, Sequence[Any]]:
+    """Names of columns, if there are any, and the groups of their positions."""
+    arrays = [np.asarray(group) for group in groups]
+    if not any(array.size and are_strings(array) for array in arrays):
+        return np.empty(0, dtype=str), groups
+    names = np.unique(np.concatenate([array.astype(str) for array in arrays]))
+    return names, [np.searchsorted(names, array.astype(str)) for array in arrays]
 
 
 def _index_arrays(groups: Sequence[Any]) -> list[np.ndarray]:

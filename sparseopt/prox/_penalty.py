@@ -13,7 +13,7 @@ import numpy as np
 
 from sparseopt._core._arrays import as_floats, plain_array
 from sparseopt._core._params import Interval, check_params, describe, public_name
-from sparseopt._core._tunable import Tunable
+from sparseopt.prox._columns import Named
 from sparseopt.prox._groups import Groups
 
 P = TypeVar("P", bound="Penalty")
@@ -78,7 +78,7 @@ class Coordinate(NamedTuple):
     positive: bool
 
 
-class Penalty(Tunable):
+class Penalty(Named):
     """A function P of the coefficients with a proximal operator.
 
     Coefficients are an array of shape (n,), or (n, n_outputs).  `prox` is exact: a
