@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt.linear_model import _kernels
+from sparseopt.linear_model._column_sizes import column_exponents
 
 # Entries of X that are copied at once.
 _BLOCK = 1 << 22
@@ -97,6 +99,13 @@ class Design:
             self.X, self.extreme = _as_dense(X, name)
             self.dtype = self.X.dtype
         self.n, self.p = (int(size) for size in self.X.shape)
+
+    @cached_property
+    def exponents(self) -> np.ndarray | None:
+        """Exponents of two of the columns' sizes, None where they are alike."""
+        if self.kind == "operator" or self.p < 2:
+            return None
+        return column_exponents(self.X)
 
     def require_squares(self) -> None:
         """Raise an error if squared entries overflow or all vanish."""

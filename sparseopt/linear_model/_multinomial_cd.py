@@ -61,9 +61,11 @@ def row_penalty(penalty: Any, p: int) -> Row | None:
     if kind is NoPenalty:
         return Row(zero, zero, zero, False)
     if kind in (L1, ElasticNet, Ridge):
-        form = penalty.coordinate(p)
         weights = getattr(penalty, "weights", None)
-        if form is None or (weights is not None and weights.shape != (p,)):
+        if weights is not None and weights.shape != (p,):
+            return None
+        form = penalty.coordinate(p)
+        if form is None:
             return None
         share = 1.0 if form.kind == "l1" else form.params[0] if form.params else 0.0
         level = form.lam * (np.ones(p) if weights is None else weights)

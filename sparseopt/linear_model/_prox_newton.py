@@ -21,7 +21,7 @@ from sparseopt.prox import Penalty
 _STEPS = 20  # Newton steps on one working set
 _SHRINK, _SLOPE, _TRIALS, _FEW = 0.5, 1e-4, 40, 8
 # Least second derivative, relative to the largest: flat tails leave none.
-_FLAT = 1e-8
+_FLAT = 1e-100
 _ROUNDING = 1e-14
 _CUT = 0.6
 # Columns from which second derivatives of coupled losses cost more than they save.
@@ -42,9 +42,9 @@ def unfit_newton(datafit: Datafit, penalty: Penalty) -> str | None:
 
 def is_slow(datafit: Datafit, penalty: Penalty) -> bool:
     """Whether other solvers are faster: where the matrix is large from the start."""
-    blocks = _blocks(datafit, penalty)
-    all_active = bool(getattr(blocks, "is_smooth", False))
-    return datafit.is_coupled and all_active and datafit.design.p > _MANY
+    if not datafit.is_coupled or datafit.design.p <= _MANY:
+        return False
+    return bool(getattr(_blocks(datafit, penalty), "is_smooth", False))
 
 
 def _blocks(datafit: Datafit, penalty: Penalty) -> Any:

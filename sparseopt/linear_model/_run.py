@@ -90,8 +90,10 @@ class Run:
         n_threads: int = 1,
         rng: Any = None,
     ) -> None:
-        self.units, self.given = Units.of(datafit), datafit
         self.options: dict[str, Any] = dict(options or {})
+        # options of solvers have the units of the data
+        self.units = Units.of(datafit, None if self.options else penalty)
+        self.given = datafit
         if self.units:
             penalty = self.units.penalty(penalty, datafit)
             datafit = self.units.datafit(datafit)

@@ -5,18 +5,20 @@ are lost.  Data beyond a range are divided by powers of two, which is exact, the
 is written in the new coefficients, and what a solve finds is mapped back.  Where
 features or targets lie far from zero, against their spread, and there is an intercept,
 they are taken from one of their values, which is exact too; the intercept pays for it.
+Columns of very different sizes have units of their own where the penalty allows for it.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from sparseopt._core._params import public_name
+from sparseopt.linear_model._column_units import by_columns, divided_columns
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafit_cox import Cox
 from sparseopt.linear_model._datafit_huber import Huber
@@ -68,6 +70,10 @@ class Units:
         What is taken off the features after that, None for nothing.
     level : float
         What is taken off the targets after that.
+    columns : ndarray of shape (p,) or None
+        Exponents of single columns, besides those of all features.
+    intercept : bool
+        Whether an intercept pays for the origin, of which the loss depends else.
     """
 
     features: int = 0
@@ -75,10 +81,15 @@ class Units:
     loss: int = 0
     origin: np.ndarray | None = None
     level: float = 0.0
+    columns: np.ndarray | None = None
+    intercept: bool = True
 
     @classmethod
-    def of(cls, datafit: Datafit) -> Units:
-        """Units for a datafit; all are 1 where its data are within the usual range."""
+    def of(cls, datafit: Datafit, penalty: Any = None) -> Units:
+        """Units for a datafit; all are 1 where its data are within the usual range.
+
+        Single columns have units of their own if a penalty is given that allows them.
+        """
         degree = _DEGREES.get(type(datafit))
         if degree is None:
             return cls()
@@ -86,30 +97,50 @@ class Units:
         if degree:
             targets = _exponent(float(np.abs(datafit.y).max()), datafit.design.dtype)
         features = math.frexp(datafit.design.extreme)[1]
-        units = features, targets, degree * targets
-        if not datafit.fit_intercept:
-            return cls(*units)
+        columns = _column_exponents(datafit.design, penalty)
+        units = cls(features, targets, degree * targets, columns=columns)
+        if not datafit.fit_intercept and not datafit.is_coupled:
+            return units
         level = _far_value(np.ldexp(datafit.y, -targets)) if degree else 0.0
-        return cls(*units, _origin(datafit.design, features), float(level))
+        return replace(
+            units,
+            origin=_origin(datafit.design, units.widths),
+            level=float(level),
+            intercept=datafit.fit_intercept,
+        )
 
     def __bool__(self) -> bool:
-        return self.scales or self.origin is not None or self.level != 0.0
+        moves = self.origin is not None or self.level != 0.0
+        return self.scales or moves or self.columns is not None
 
     @property
     def scales(self) -> bool:
-        """Whether there are other units, not only another origin."""
+        """Whether there are other units of all numbers, not only another origin."""
         return bool(self.features or self.targets)
 
     @property
+    def widths(self) -> Any:
+        """Exponents of the features."""
+        return self.features if self.columns is None else self.features + self.columns
+
+    @property
     def coef(self) -> int:
-        """Exponent of the coefficients."""
+        """Exponent of the coefficients, up to that of columns."""
         return self.targets - self.features
+
+    def _exponents(self, w: np.ndarray) -> Any:
+        """Exponents of the coefficients."""
+        if self.columns is None:
+            return self.coef
+        return self.coef - self.columns.reshape(-1, *[1] * (w.ndim - 1))
 
     def datafit(self, datafit: Datafit) -> Datafit:
         """The datafit in these units."""
         other = copy.copy(datafit)
         if self.features:
             other.design = _divided(datafit.design, self.features)
+        if self.columns is not None:
+            other.design = divided_columns(other.design, self.columns)
         if self.origin is not None:
             other.design = Design(other.design.X - self.origin)
         if self.targets:
@@ -128,6 +159,10 @@ class Units:
         Raises ValueError where there is none of the same form.
         """
         found = self._rescaled(penalty) if self.scales else penalty
+        if found is not None and self.columns is not None:
+            own = by_columns(found, self.columns)
+            assert own is not None
+            return own[0]
         if found is not None:
             return found
         name = "X" if self.features else "y"
@@ -224,21 +259,25 @@ class Units:
 
     def given_coef(self, w: Any, dtype: Any = np.float64) -> Any:
         """Coefficients in the units of the data, of that type if it holds them."""
-        if not self.scales:
+        if not self.scales and self.columns is None:
             return np.asarray(w).astype(dtype)
         with np.errstate(over="ignore", under="ignore"):
-            wide = np.ldexp(np.asarray(w, dtype=np.float64), self.coef)
+            wide = np.asarray(w, dtype=np.float64)
+            wide = np.ldexp(wide, self._exponents(wide))
             coef = wide.astype(dtype)
         lost = ~np.isfinite(coef) | ((coef == 0) & (wide != 0))
         return wide if lost.any() else coef
 
     def own_coef(self, w: Any) -> Any:
         """Coefficients in these units."""
-        return w if w is None else np.ldexp(np.asarray(w, np.float64), -self.coef)
+        if w is None:
+            return None
+        w = np.asarray(w, np.float64)
+        return np.ldexp(w, -self._exponents(w))
 
     def given_intercept(self, b: Any, w: np.ndarray) -> Any:
         """Intercepts of coefficients w, both in these units, for the data."""
-        if self.origin is not None:
+        if self.origin is not None and self.intercept:
             b = b - self.origin.astype(np.float64) @ w
         b = np.ldexp(b + self.level, self.targets)
         return b if np.ndim(b) else float(b)
@@ -248,7 +287,7 @@ class Units:
         if b is None:
             return b
         b = np.ldexp(b, -self.targets) - self.level
-        if self.origin is not None and w is not None:
+        if self.origin is not None and self.intercept and w is not None:
             b = b + self.origin.astype(np.float64) @ w
         return b if np.ndim(b) else float(b)
 
@@ -269,7 +308,15 @@ def _exponent(top: float, dtype: np.dtype) -> int:
     return 0 if top == 0.0 or least <= top <= most else math.frexp(top)[1]
 
 
-def _origin(design: Design, exponent: int) -> np.ndarray | None:
+def _column_exponents(design: Design, penalty: Any) -> np.ndarray | None:
+    """Exponents of columns of different sizes that the penalty allows for."""
+    if not isinstance(penalty, Penalty) or (exponents := design.exponents) is None:
+        return None
+    found = by_columns(penalty, exponents)
+    return None if found is None else found[1]
+
+
+def _origin(design: Design, exponent: Any) -> np.ndarray | None:
     """A value of each feature that is far from zero, 0 for the others."""
     if design.kind != "dense":
         return None
