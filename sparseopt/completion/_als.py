@@ -90,10 +90,12 @@ def homotopy(
 
 
 def noise_norm(sweeps: Sweeps) -> float:
-    """Spectral norm to expect of the residuals if they were independent noise."""
+    """Spectral norm to expect of the residuals if they were independent noise.
+
+    Of N entries of variance rss / N, sqrt(N / m) + sqrt(N / n) standard deviations.
+    """
     m, n = sweeps.entries.shape
-    N = max(sweeps.entries.n_entries, 1)
-    return math.sqrt(sweeps.rss / N) * (math.sqrt(N / m) + math.sqrt(N / n))
+    return math.sqrt(sweeps.rss) * (1 / math.sqrt(m) + 1 / math.sqrt(n))
 
 
 def cg_steps(run: Run) -> int:

@@ -21,7 +21,7 @@ from sparseopt._core._random import as_generator
 from sparseopt._core._status import Status
 from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._alpha import choose_alpha
-from sparseopt.completion._fit import PLAIN, fit_entries, in_units, warn_of_gaps
+from sparseopt.completion._fit import PLAIN, fit_entries, warn_of_gaps
 from sparseopt.completion._host import in_library, lies_on_host, to_host
 from sparseopt.completion._input import as_entries, places_of_mask
 from sparseopt.completion._portable import complete_portable
@@ -31,6 +31,7 @@ from sparseopt.completion._rank import estimate_rank
 from sparseopt.completion._result import CompletionResult
 from sparseopt.completion._resume import going_on, marker
 from sparseopt.completion._run import FIELDS
+from sparseopt.completion._scaling import Units, among, in_units, weighty
 
 # Arguments that methods look up.
 _OPTIONS = (
@@ -144,7 +145,8 @@ def complete(
     biases : {"row", "col", "both"} or None, default=None
         Offsets fitted beside the factors.
     weights : array-like, optional
-        Non-negative weights, in the form of X or aligned with its stored entries.
+        Non-negative weights, in the form of X or aligned with its stored entries; in
+        any unit, which is that of `alpha` too.  An entry of weight 0 is none.
     nonnegative : bool, default=False
         Whether factors must not be negative.
     init : {"spectral", "random"}, CompletionResult or pair (U, V), default="spectral"
@@ -217,7 +219,8 @@ def complete(
 
     Notes
     -----
-    Needs about 28 bytes an entry (float32: 20) beside the factors; an (m, n) array is
+    Needs about 28 bytes an entry (float32: 20) beside the factors, and with weights 56
+    (36), as they are brought to mean 1; an (m, n) array is
     never formed.  Recovery needs ``n_entries`` above about 1.2 ``k (m + n - k)``,
     entries at random places and factors without spikes; where entries are missing for
     a reason (a low rating not given) predictions are biased.  Not for side information
@@ -267,11 +270,12 @@ def complete(
 def _complete(entries: Entries, given: dict[str, Any], like: Any) -> CompletionResult:
     rng = as_generator(given["random_state"])
     same = {name: given[name] for name in ("n_components", "alpha", *_OPTIONS)}
-    mark = marker("complete", same, entries)
+    mark, every = marker("complete", same, entries), entries
     saved = going_on(given["init"], mark)
-    unit, plain = 1.0, entries
+    entries, counts = weighty(entries)
+    units, plain = Units(), entries
     if saved is None and "auto" in (given["n_components"], given["alpha"]):
-        plain, unit = in_units(entries)  # their squares must be numbers
+        plain, units = in_units(entries)  # their squares must be numbers
     k = saved["k"] if saved else _rank(given["n_components"], plain, rng)
     tol = given["tol"] or _TOL[entries.dtype]
     # a parallel region must be worth its start
@@ -292,7 +296,8 @@ def _complete(entries: Entries, given: dict[str, Any], like: Any) -> CompletionR
     with monitor, blas_limit(1):  # sums of several would have other bits
         alpha = saved["alpha"] if saved else given["alpha"]
         if alpha == "auto":
-            alpha = choose_alpha(plain, k, rng, options, monitor) * unit
+            alpha = choose_alpha(plain, k, rng, options, monitor)
+            alpha = units.callers_ridge(alpha)
         result = fit_entries(
             entries,
             k,
@@ -310,9 +315,10 @@ def _complete(entries: Entries, given: dict[str, Any], like: Any) -> CompletionR
     n_fitted = entries.n_entries
     if result.held_out_mask is not None:
         n_fitted -= int(np.count_nonzero(result.held_out_mask))
+    masks = (among(m, counts) for m in (result.outlier_mask, result.held_out_mask))
     places = [
-        None if mask is None else places_of_mask(given["X"], mask, entries)
-        for mask in (result.outlier_mask, result.held_out_mask)
+        None if mask is None else places_of_mask(given["X"], mask, every)
+        for mask in masks
     ]
     result = replace(result, outlier_mask=places[0], held_out_mask=places[1])
     warn_of_gaps(result, n_fitted)

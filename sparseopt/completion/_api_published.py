@@ -27,6 +27,7 @@ from sparseopt.completion._input import as_entries
 from sparseopt.completion._result import CompletionResult
 from sparseopt.completion._resume import going_on, marker
 from sparseopt.completion._run import FIELDS
+from sparseopt.completion._scaling import weighty
 from sparseopt.completion._soft_impute import solve_soft_impute
 
 # Arguments that a fit that goes on from a checkpoint may have anew.
@@ -291,6 +292,7 @@ def _run(given: dict[str, Any], name: str, method: Any) -> CompletionResult:
     same = {x: given[x] for x in given if x not in _FREE}
     mark = marker(name, same, entries)
     going_on(given.get("init"), mark)
+    entries, _ = weighty(entries)
     tol = given["tol"] or (1e-8 if entries.dtype == np.float64 else 1e-5)
     monitor = Monitor(
         f"completion.{name}",

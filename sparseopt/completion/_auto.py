@@ -267,9 +267,15 @@ def _small(driver: Driver, part: float) -> bool:
 
 
 def _structure(sweeps: Sweeps, rng: np.random.Generator) -> float:
-    """Norm of the matrix of residuals, in parts of that of independent noise."""
+    """Norm of the matrix of residuals, in parts of that of independent noise.
+
+    Residuals are multiplied by the roots of their weights, of which noise would have
+    equal variances if these are inverse variances; so is the noise of `noise_norm`.
+    """
     e, f = sweeps.entries, sweeps.factors
     residuals, _ = e.residual(scaled(f.U, f.s), f.V)
+    if e.rows.weight is not None:
+        residuals *= np.sqrt(e.rows.weight)
     q = min(_BLOCK, *e.shape)
     V = aligned((e.shape[1], padded(q, e.dtype)), e.dtype)
     V[:, :q] = rng.standard_normal((e.shape[1], q))

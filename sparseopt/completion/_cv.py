@@ -21,9 +21,11 @@ from sparseopt.completion._ratings import (
     Fit,
     error,
     make_ridges,
+    power_of,
     random_start,
     shifted,
 )
+from sparseopt.completion._scaling import Units
 
 # Directions below this part of the strongest are started anew on the next point.
 _DEAD = 0.05
@@ -117,7 +119,8 @@ def cross_validate(
     grid : Grid
     cv : int
     options : dict, optional
-        Further options of `solve_ratings`: "biases", "cg_steps".
+        Further options of `solve_ratings`: "biases", "cg_steps", and "units", those of
+        the ridges of the grid.
     max_iter, tol_obj : optional
         Sweeps at a point at most; it ends where three lower the objective by less than
         ``tol_obj`` of itself.
@@ -270,7 +273,7 @@ def largest_alpha(entries: Entries, options: dict[str, Any]) -> float:
     and columns scaled by the roots of the scales; the biases are those of the model
     without factors, so that the number is exact for it, and the norm of the gradient.
     """
-    ridges = make_ridges(entries, 1, 1.0, options)
+    ridges = make_ridges(entries, 1, 0.0, options)
     residual = entries.rows.val
     if ridges.biases is not None:
         entries = shifted(entries, _biases.mean(entries))
@@ -304,4 +307,6 @@ def default_alphas(
     """
     parts = np.geomspace(_TOP, eps, n_alphas)
     # where biases leave nothing any ridge does, but zeros have no ratio
-    return (largest_alpha(entries, options) or 1.0) * parts
+    largest = largest_alpha(entries, options) or 1.0
+    units, power = options.get("units", Units()), power_of(options["reg"])
+    return units.callers_ridge(largest, power) * parts

@@ -16,9 +16,9 @@ from sparseopt._core._random import as_generator
 from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._cv import CVScores, Grid, default_alphas
 from sparseopt.completion._estimators import MatrixFactorizer
-from sparseopt.completion._fit import in_units
 from sparseopt.completion._input import as_entries
 from sparseopt.completion._problem import Entries
+from sparseopt.completion._scaling import Units, in_units, weighty
 from sparseopt.completion._search import Search
 from sparseopt.exceptions import ConvergenceWarning
 
@@ -178,11 +178,12 @@ class MatrixFactorizerCV(MatrixFactorizer):
             )
         self._entries = entries
         seed = int(as_generator(self.random_state).integers(2**32))
-        plain, unit = in_units(entries)
+        plain, units = in_units(weighty(entries)[0])
+        unit = units.value
         search = Search(
             plain,
             self.cv,
-            {"biases": self.biases},
+            {"biases": self.biases, "units": units},
             seed,
             self.n_jobs,
             self.one_standard_error,
@@ -191,7 +192,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
         )
         with blas_limit(1):
             search.run(
-                self._grids(plain, unit),
+                self._grids(plain, units),
                 open_ended=self.alpha is None,
                 n_refinements=self.n_refinements,
             )
@@ -210,7 +211,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
         self._unpack(self.result_)
         return self
 
-    def _grids(self, entries: Entries, unit: float) -> list[Grid]:
+    def _grids(self, entries: Entries, units: Units) -> list[Grid]:
         """A grid for each kind of ridge: their strengths do not compare."""
         least = min(entries.shape)
         ranks = tuple(sorted({min(k, least) for k in _RANKS}))
@@ -226,13 +227,15 @@ class MatrixFactorizerCV(MatrixFactorizer):
         biases = _axis(self.bias_reg, "bias_reg", "floats or pairs of them", _is_ridge)
         grids = []
         for reg in regs:
-            options = {"reg": reg, "biases": self.biases, "bias_reg": biases[0]}
+            options = {
+                "reg": reg, "biases": self.biases, "bias_reg": biases[0],
+                "units": units,
+            }  # fmt: skip
             alphas = self.alpha
             if alphas is None:
                 alphas = default_alphas(entries, options, self.n_alphas)
             else:
                 alphas = _axis(alphas, "alpha", "floats in [0, inf)", _is_float)
-                alphas = [a / unit for a in alphas]
             grids.append(Grid((reg,), biases, ranks, tuple(float(a) for a in alphas)))
         return grids
 
@@ -250,14 +253,12 @@ class MatrixFactorizerCV(MatrixFactorizer):
                 ConvergenceWarning,
                 stacklevel=caller_level(),
             )
-        self.best_params_ = _scaled(
-            best.best if scored else best.grid.point((0, 0, 0, 0)), unit
-        )
+        self.best_params_ = best.best if scored else best.grid.point((0, 0, 0, 0))
         self.best_score_ = -best.error * unit if scored else math.nan
         rmse = np.concatenate([s.mean.ravel() for s in searches]) * unit
         parts = np.concatenate([s.rmse.reshape(-1, self.cv) for s in searches])
         self.cv_results_ = {
-            "params": [_scaled(p, unit) for s in searches for p in s.grid.points()],
+            "params": [p for s in searches for p in s.grid.points()],
             "mean_test_score": -rmse,
             "std_test_score": parts.std(axis=1) * unit,
             "rank_test_score": rmse.argsort(kind="stable").argsort(kind="stable") + 1,
@@ -268,7 +269,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
         if scores.best_index is not None:
             point = ", ".join(
                 f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-                for name, value in _scaled(scores.best, unit).items()
+                for name, value in scores.best.items()
             )
             best = f"RMSE {scores.error * unit:.6g} at {point}"
         n_points = math.prod(scores.grid.shape)
@@ -277,11 +278,6 @@ class MatrixFactorizerCV(MatrixFactorizer):
     def _ridge_options(self) -> dict[str, Any]:
         names = ("reg", "bias_reg")
         return {"biases": self.biases, **{n: self.best_params_[n] for n in names}}
-
-
-def _scaled(point: dict[str, Any], unit: float) -> dict[str, Any]:
-    """A point of the grid with its ridge in units of the caller's ratings."""
-    return {**point, "alpha": point["alpha"] * unit}
 
 
 def _axis(values: Any, name: str, allowed: str, good: Callable[[Any], bool]) -> tuple:

@@ -18,11 +18,12 @@ from sparseopt.completion._auto import solve_auto
 from sparseopt.completion._init import given, random_start, spectral
 from sparseopt.completion._nonnegative import solve_nonnegative
 from sparseopt.completion._problem import Entries
-from sparseopt.completion._ratings import solve_ratings
+from sparseopt.completion._ratings import bias_ridges, power_of, solve_ratings
 from sparseopt.completion._result import CompletionResult
 from sparseopt.completion._resume import SavedFit, marker, restore, snapshot
 from sparseopt.completion._robust import solve_robust
 from sparseopt.completion._run import Factors, Run, Stop
+from sparseopt.completion._scaling import Units, in_units, times
 from sparseopt.completion._validation import HeldOut, hold_out
 
 PLAIN: dict[str, Callable[[Run], Status]] = {
@@ -30,9 +31,6 @@ PLAIN: dict[str, Callable[[Run], Status]] = {
     "als": solve_als,
     "als-exact": solve_als,
 }
-# Values are divided by a power of two beyond these, so that squares are normal numbers.
-_SMALL, _LARGE = 2.0**-30, 2.0**30
-_LEAST, _MOST = -1021, 1023  # exponents of numbers that have a float and an inverse
 # Directions of a start to which others are added, and at most: more where their number
 # squared, times rows and columns, is below _CHEAP.
 _FEW, _SOME, _CHEAP = 16, 128, 2e8
@@ -64,27 +62,28 @@ def fit_entries(
     themselves: they start with few. ``mark`` tells fits apart, for checkpoints. A
     callback sees factors of the library of ``like``; those of the result are NumPy's.
     """
-    scaled, unit = in_units(entries)
+    scaled, units = in_units(entries)
+    unit, power = units.value, power_of(options.get("reg", "frobenius"))
+    ridge = units.ridge(alpha, power)
     held_out: HeldOut | None = None
     fraction = options.get("validation_fraction", 0.0)
     if fraction:
         saved = init.fit["methods"] if isinstance(init, SavedFit) else None
         scaled, held_out = hold_out(scaled, k, alpha, fraction, rng, saved)
-    if unit != 1.0:
-        options = {**options, **_in_units(options, unit)}
+    options = _in_units(options, units)
     if options.get("homotopy") == "auto" and not isinstance(init, str):
         # a checkpoint has its own, see `restore`
         options = {**options, "homotopy": False}
     method = method or _method(options)
     if narrow:
-        start = _narrow_start(scaled, k, init, rng, unit, alpha / unit, monitor)
+        start = _narrow_start(scaled, k, init, rng, unit, ridge, monitor)
     else:
         start = _start(scaled, k, init, rng, unit, method is solve_ratings)
-    run = Run(scaled, k, alpha / unit, tol, tol_obj, rng, monitor, start, options)
-    run.held_out = held_out
+    run = Run(scaled, k, ridge, tol, tol_obj, rng, monitor, start, options)
+    run.held_out, run.units, run.power = held_out, units, power
     run.lazy["factors"] = lambda: _shown(_unpadded(run.factors, unit), like)
     mark = mark or marker("", {}, entries)
-    run.lazy["checkpoint"] = lambda: snapshot(run, unit, mark())
+    run.lazy["checkpoint"] = lambda: snapshot(run, unit, alpha, mark())
     if isinstance(init, SavedFit):
         restore(run, init)
     if held_out is not None:
@@ -98,7 +97,7 @@ def fit_entries(
         run.note = f"{run.note} {_choice(run)}".strip()
         none = np.zeros(entries.n_entries, bool)
         mask = none if held_out is None else held_out.mask
-    return replace(_result(run, status, unit), held_out_mask=mask)
+    return replace(_result(run, status, alpha), held_out_mask=mask)
 
 
 def _choice(run: Run) -> str:
@@ -141,33 +140,15 @@ def _solve(run: Run, method: Callable[[Run], Status]) -> Status:
         return Status.INTERRUPTED
 
 
-def in_units(entries: Entries) -> tuple[Entries, float]:
-    """Entries divided by a power of two, where they are far from one, and that."""
-    unit = _unit(entries)
-    if unit == 1.0:
-        return entries, unit
-    # not a product: of the smallest numbers the inverse has no float
-    values = np.ldexp(entries.rows.val, 1 - math.frexp(unit)[1])
-    return entries.with_values(values, entries.rows.weight), unit
-
-
-def _unit(entries: Entries) -> float:
-    val = entries.rows.val
-    return unit_of(max(float(val.max()), -float(val.min())))
-
-
-def unit_of(largest: float) -> float:
-    """The power of two to divide values by, of which this is the largest."""
-    if largest == 0 or _SMALL <= largest <= _LARGE:
-        return 1.0
-    return math.ldexp(1.0, min(max(math.frexp(largest)[1], _LEAST), _MOST))
-
-
-def _in_units(options: dict[str, Any], unit: float) -> dict[str, Any]:
+def _in_units(options: dict[str, Any], units: Units) -> dict[str, Any]:
+    if units == Units():
+        return options
     changed: dict[str, Any] = {}
     if options.get("delta", "mad") != "mad":
-        changed["delta"] = options["delta"] / unit
-    return changed
+        changed["delta"] = options["delta"] / units.value
+    if options.get("biases"):
+        changed["bias_reg"] = [b / units.weight for b in bias_ridges(options)]
+    return {**options, **changed}
 
 
 def _start(
@@ -253,8 +234,8 @@ def _shown(
     return tuple(from_numpy_like(np.array(x, dtype=dtype), like) for x in factors)
 
 
-def _result(run: Run, status: Status, unit: float) -> CompletionResult:
-    f = run.factors
+def _result(run: Run, status: Status, alpha: float) -> CompletionResult:
+    f, unit = run.factors, run.units.value
     U, s, V = _unpadded(f, unit)
     residual = run.certify()
     if not (math.isfinite(residual) and np.isfinite(s).all()):
@@ -269,18 +250,9 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
             f"{note} It is tol_obj: the objective levelled off, at a residual of "
             f"{residual:.3g}."
         ).strip()
-    biases = [
-        None if b is None else b * b.dtype.type(unit) for b in (f.row_bias, f.col_bias)
-    ]
+    biases = [None if b is None else times(b, unit) for b in (f.row_bias, f.col_bias)]
     counts = [np.diff(side.ptr) for side in (run.entries.rows, run.entries.cols)]
     few = [np.flatnonzero(count < f.k) for count in counts]
-    history = run.monitor.history()
-    square = unit * unit  # infinite where no float holds the objective
-    with np.errstate(over="ignore", invalid="ignore"):
-        history["objective"] *= square
-        history["ridge"] *= unit
-        if run.held_out is not None:
-            history["validation"] *= unit
     return CompletionResult(
         U=U,
         s=s,
@@ -288,7 +260,7 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
         row_bias=biases[0],
         col_bias=biases[1],
         intercept=f.intercept * unit,
-        alpha=run.alpha * unit,
+        alpha=alpha,
         # plain methods go by the name they were asked for
         solver=run.solver or run.options.get("solver", ""),
         n_restarts=run.n_restarts,
@@ -299,10 +271,10 @@ def _result(run: Run, status: Status, unit: float) -> CompletionResult:
         status=status,
         message=f"{status.advice} {note}" if note else "",
         n_iter=run.n_iter,
-        objective=run.objective * square,
+        objective=run.units.callers_objective(run.objective),
         residual=residual,
-        gap=run.gap * square if math.isfinite(run.gap) else None,
-        history=history,
+        gap=run.units.callers_objective(run.gap) if math.isfinite(run.gap) else None,
+        history=run.monitor.history(),
         elapsed=run.monitor.elapsed,
     )
 

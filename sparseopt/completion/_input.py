@@ -14,8 +14,8 @@ from sparseopt.completion._orders import from_csr, from_triplets
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._tables import integers, plain_column, plain_table
 
-# Largest weights below this, and above its inverse, leave products no digits.
-_TINY = {"float64": 1e-30, "float32": 1e-8}
+# Largest weights below this, and above its inverse, leave sums no digits.
+_TINY = 1e-30
 
 
 def as_entries(
@@ -308,10 +308,9 @@ def check_some(weights: np.ndarray) -> None:
     if not weights.any():
         raise ValueError("The 'weights' array must not be zero everywhere.")
     largest = float(weights.max())
-    tiny = _TINY[weights.dtype.name]
-    if not tiny <= largest <= 1 / tiny:
+    if not _TINY <= largest <= 1 / _TINY:
         raise ValueError(
-            f"The 'weights' array must have its largest in [{tiny:g}, {1 / tiny:g}]. "
+            f"The 'weights' array must have its largest in [{_TINY:g}, {1 / _TINY:g}]. "
             f"Got {largest:g}; divide weights and ridges by it."
         )
 

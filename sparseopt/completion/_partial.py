@@ -17,6 +17,7 @@ from sparseopt.completion._orders import from_csr
 from sparseopt.completion._problem import Entries, Side, padded, sum_squares
 from sparseopt.completion._ratings import Fit, given_start, make_ridges, shifted
 from sparseopt.completion._run import Factors
+from sparseopt.completion._scaling import Units, in_units, times
 
 # below the rounding of a solve
 _TOL = {4: 1e-6, 8: 1e-13}
@@ -112,7 +113,8 @@ def update(
     monitor : Monitor, optional
         Told of each sweep; may end them.
     """
-    factors = grown(factors, entries.shape)
+    entries, factors, units = _in_units(entries, grown(factors, entries.shape))
+    options = {**options, "units": units}
     norm = math.sqrt(sum_squares(entries.rows.val, entries.rows.weight)) or 1.0
     ridges = make_ridges(entries, factors.k, alpha, options)
     entries = shifted(entries, factors.intercept)
@@ -131,14 +133,29 @@ def update(
             continue
         stop = monitor.update(
             n + 1,
-            objective=0.5 * (rss + sum(fit.penalty)),
+            objective=units.callers_objective(0.5 * (rss + sum(fit.penalty))),
             residual=math.sqrt(rss) / norm,
-            state={"factors": lambda: _unpadded(fit.factors())},
+            state={"factors": lambda: _unpadded(_times(fit.factors(), units.value))},
             ridge=alpha,
         )
         if stop is not None:
             break
-    return fit.factors()
+    return _times(fit.factors(), units.value)
+
+
+def _in_units(entries: Entries, factors: Factors) -> tuple[Entries, Factors, Units]:
+    """As `in_units`, with factors and biases of the values."""
+    entries, units = in_units(entries)
+    return entries, _times(factors, 1 / units.value), units
+
+
+def _times(f: Factors, unit: float) -> Factors:
+    """Factors and biases of values that are multiplied by ``unit``."""
+    if unit == 1.0:
+        return f
+    root = f.V.dtype.type(math.sqrt(unit))
+    row, col = (None if b is None else times(b, unit) for b in (f.row_bias, f.col_bias))
+    return Factors(f.U * root, f.s, f.V * root, row, col, f.intercept * unit)
 
 
 def _unpadded(f: Factors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -231,12 +248,17 @@ def fold_in_rows(
     row_bias : ndarray of shape (m_new,) or None
     """
     k = factors.k
-    ridges = make_ridges(entries, k, alpha, options)
+    entries, factors, units = _in_units(entries, factors)
+    ridges = make_ridges(entries, k, alpha, {**options, "units": units})
     entries = shifted(entries, factors.intercept)
     L, R = _biases.blank(entries, ridges)
     held = replace(factors, U=aligned((len(L), padded(k, L.dtype)), L.dtype),
                    row_bias=None)  # fmt: skip
     given_start(held, ridges, L, R)
     solve_rows(entries, ridges, False, L, R, ridges.scales[False])
-    bias = L[:, k].copy() if _biases.has(ridges.biases, False) else None
-    return np.ascontiguousarray(L[:, :k]), bias
+    out = replace(
+        held, U=L, row_bias=L[:, k] if _biases.has(ridges.biases, False) else None
+    )
+    out = _times(out, units.value)
+    bias = None if out.row_bias is None else out.row_bias.copy()
+    return np.ascontiguousarray(out.U[:, :k]), bias

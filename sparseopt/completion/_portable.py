@@ -72,7 +72,7 @@ class DeviceRun(Run):
         e, f = self.entries, self.factors
         U = e.xp.take(f.U, e.rows.places, axis=0)
         V = e.xp.take(f.V, e.cols.places, axis=0)
-        return U, e.array(f.s * e.unit), V
+        return U, e.array(f.s * e.units.value), V
 
 
 def complete_portable(given: dict[str, Any]) -> CompletionResult:
@@ -149,7 +149,7 @@ def _fit(
     run = DeviceRun(
         entries,  # type: ignore[arg-type]
         k,
-        float(given["alpha"]) / entries.unit,
+        entries.units.ridge(float(given["alpha"])),
         tol,
         given["tol_obj"],
         rng,
@@ -157,6 +157,7 @@ def _fit(
         _start(entries, k, "random" if zero else given["init"], rng),
         options,
     )
+    run.units = entries.units
     run.lazy["factors"] = run.delivered
     try:
         status = _zero(run) if zero else _solve(run)
@@ -164,10 +165,10 @@ def _fit(
         status = stop.status
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
-    return _result(run, status)
+    return _result(run, status, float(given["alpha"]))
 
 
-def _result(run: DeviceRun, status: Status) -> CompletionResult:
+def _result(run: DeviceRun, status: Status, alpha: float) -> CompletionResult:
     e = run.entries
     residual = run.certify()
     if not (math.isfinite(residual) and np.isfinite(run.factors.s).all()):
@@ -176,25 +177,20 @@ def _result(run: DeviceRun, status: Status) -> CompletionResult:
         status = Status.CONVERGED
     U, s, V = run.delivered()
     few = [np.flatnonzero(side.counts < run.k) for side in (e.rows, e.cols)]
-    history = run.monitor.history()
-    square = e.unit * e.unit  # infinite where no float holds it
-    with np.errstate(over="ignore", invalid="ignore"):
-        history["objective"] *= square
-        history["ridge"] *= e.unit
     return CompletionResult(
         U=U,
         s=s,
         V=V,
-        alpha=run.alpha * e.unit,
+        alpha=alpha,
         solver=run.options["solver"],
         underdetermined_rows=e.array(few[0], np.int64),
         underdetermined_cols=e.array(few[1], np.int64),
         work=run.work,
         status=status,
         n_iter=run.n_iter,
-        objective=run.objective * square,
+        objective=run.units.callers_objective(run.objective),
         residual=residual,
-        history=history,
+        history=run.monitor.history(),
         elapsed=run.monitor.elapsed,
     )
 

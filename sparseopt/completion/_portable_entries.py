@@ -22,8 +22,8 @@ from sparseopt._core._array_api import (
     is_on_host,
     to_numpy,
 )
-from sparseopt.completion._fit import unit_of
 from sparseopt.completion._input import as_entries, as_shape
+from sparseopt.completion._scaling import Units, unit_of
 
 # Lengths in a bucket differ by this factor at most, beyond the first few.
 _GROWTH, _SHORT = 1.25, 4
@@ -100,14 +100,15 @@ class DeviceSide:
 class DeviceEntries:
     """Observed entries of an (m, n) matrix, in both orders, on one device.
 
-    ``dtype`` is NumPy's name of their type, ``unit`` what the values were divided by.
+    ``dtype`` is NumPy's name of their type, ``units`` are what values and weights were
+    divided by.
     """
 
     xp: ModuleType
     shape: tuple[int, int]
     n_entries: int
     dtype: np.dtype
-    unit: float
+    units: Units
     rows: DeviceSide
     cols: DeviceSide
 
@@ -177,7 +178,7 @@ def device_entries(X: Any, *, weights: Any, dtype: Any, shape: Any) -> DeviceEnt
         find = _of_triplets if isinstance(X, tuple) else _of_dense
         found = find(xp, arrays, weights, dtype, shape)
         _check(xp, found)
-        return _in_both_orders(xp, found)
+        return _in_both_orders(xp, *_in_units(xp, found))
     except _RefusedError:
         pass
     host = [_on_host(x) for x in parts.values()]
@@ -295,7 +296,27 @@ def _check(xp: ModuleType, found: _Found) -> None:
         raise _RefusedError
 
 
-def _in_both_orders(xp: ModuleType, found: _Found) -> DeviceEntries:
+def _in_units(xp: ModuleType, found: _Found) -> tuple[_Found, Units]:
+    """As `in_units`, of the entries whose weight is not zero."""
+    weight, mean = found.weight, 1.0
+    if weight is not None and not bool(xp.all(weight > 0)):
+        at = xp.nonzero(weight > 0)[0]
+        weight = xp.take(weight, at, axis=0)
+        rows, cols, values = (xp.take(x, at, axis=0) for x in found[1:4])
+        found = found._replace(rows=rows, cols=cols, values=values)
+    if weight is not None and bool(xp.all(weight == weight[0])):
+        weight, mean = None, float(weight[0])
+    elif weight is not None:
+        wide = xp.astype(weight, xp.float64)
+        mean = float(xp.mean(wide))
+        weight = xp.astype(wide / mean, weight.dtype)
+    values, unit = found.values, unit_of(float(xp.max(xp.abs(found.values))))
+    if unit != 1.0:  # by way of float64, where the inverse is a number
+        values = xp.astype(xp.astype(values, xp.float64) * (1 / unit), values.dtype)
+    return found._replace(values=values, weight=weight), Units(unit, mean)
+
+
+def _in_both_orders(xp: ModuleType, found: _Found, units: Units) -> DeviceEntries:
     counts, orders, places = [], [], []
     for ids, n in zip((found.rows, found.cols), found.shape, strict=True):
         every = xp.arange(n + 1, dtype=xp.int64, device=device(ids))
@@ -306,10 +327,7 @@ def _in_both_orders(xp: ModuleType, found: _Found) -> DeviceEntries:
         place[order] = np.arange(n)
         orders.append(from_numpy_like(order, ids))
         places.append(from_numpy_like(place, ids))
-    unit = unit_of(float(xp.max(xp.abs(found.values))))
     values = found.values
-    if unit != 1.0:  # by way of float64, where the inverse is a number
-        values = xp.astype(xp.astype(values, xp.float64) * (1 / unit), values.dtype)
     near = [
         xp.take(place, ids, axis=0)
         for place, ids in zip(places, (found.rows, found.cols), strict=True)
@@ -321,7 +339,7 @@ def _in_both_orders(xp: ModuleType, found: _Found) -> DeviceEntries:
         sides.append(DeviceSide(counts[t], orders[t], places[t], buckets))
     dtype = np.dtype(np.float32 if values.dtype == xp.float32 else np.float64)
     size = int(values.shape[0])
-    return DeviceEntries(xp, found.shape, size, dtype, unit, *sides)
+    return DeviceEntries(xp, found.shape, size, dtype, units, *sides)
 
 
 def _sorted(

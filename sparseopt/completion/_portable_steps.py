@@ -305,4 +305,4 @@ def given_on_device(
         e.xp.take(e.array(F[:, :k]), side.order, axis=0)
         for F, side in ((U, e.rows), (V, e.cols))
     )
-    return DeviceFactors(U, s / e.unit, V)
+    return DeviceFactors(U, s / e.units.value, V)

@@ -17,6 +17,7 @@ from sparseopt.completion._half_step import HalfSteps
 from sparseopt.completion._kernels import aligned
 from sparseopt.completion._problem import Entries, padded
 from sparseopt.completion._run import Factors, Run
+from sparseopt.completion._scaling import Units
 
 REGS = ("frobenius", "count")
 _WINDOW = 3
@@ -82,17 +83,27 @@ def shifted(entries: Entries, intercept: float) -> Entries:
     return replace(entries, rows=rows, cols=cols)
 
 
-def make_ridges(entries: Entries, k: int, alpha: float, options: Any) -> Ridges:
-    """Ridges from the options of a run."""
-    biases, reg = options.get("biases"), options.get("reg", "frobenius")
+def power_of(reg: str | float) -> float:
+    """Power of the number of its entries that multiplies a row's ridge."""
+    return {"frobenius": 0.0, "count": 1.0}[reg] if isinstance(reg, str) else reg
+
+
+def bias_ridges(options: Any) -> tuple[float, float]:
+    """Ridges of the biases of rows and of columns."""
     lam = options.get("bias_reg")
     both = np.broadcast_to(_BIAS_REG if lam is None else lam, 2)
-    pair = (float(both[0]), float(both[1]))
-    power = {"frobenius": 0.0, "count": 1.0}.get(reg, reg)
+    return float(both[0]), float(both[1])
+
+
+def make_ridges(entries: Entries, k: int, alpha: float, options: Any) -> Ridges:
+    """Ridges from the options of a run; these are in the caller's where "units" are."""
+    biases, power = options.get("biases"), power_of(options.get("reg", "frobenius"))
+    units = options.get("units", Units())
     scales: Any = (None, None)
     if power:
         scales = tuple(_biases.counts(entries, t) ** power for t in (False, True))
-    return Ridges(k, alpha, pair, biases, scales)
+    row, col = (b / units.weight for b in bias_ridges(options))
+    return Ridges(k, units.ridge(alpha, power), (row, col), biases, scales)
 
 
 class Fit:

@@ -77,7 +77,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def snapshot(run: Run, unit: float, same: Mapping[str, Any]) -> dict[str, Any]:
+def snapshot(
+    run: Run, unit: float, alpha: float, same: Mapping[str, Any]
+) -> dict[str, Any]:
     """The state of a run in an iteration: plain values, arrays and `Factors`.
 
     Parameters
@@ -85,6 +87,8 @@ def snapshot(run: Run, unit: float, same: Mapping[str, Any]) -> dict[str, Any]:
     run : Run
     unit : float
         What the values were divided by.
+    alpha : float
+        The caller's penalty.
     same : mapping
         What has to be the same when it goes on: "function", its options, "X".
     """
@@ -92,7 +96,7 @@ def snapshot(run: Run, unit: float, same: Mapping[str, Any]) -> dict[str, Any]:
         "same": dict(same),
         "unit": unit,
         "k": run.k,
-        "alpha": run.alpha * unit,
+        "alpha": alpha,
         "homotopy": _plain(run.options.get("homotopy")),
         "factors": run.factors,
         "random": _random(run.rng),

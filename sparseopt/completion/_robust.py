@@ -11,10 +11,11 @@ import numpy as np
 
 from sparseopt._core._status import Status
 from sparseopt.completion._auto import solve_auto
+from sparseopt.completion._folds import subset
 from sparseopt.completion._frames import orthonormalise, rotate
 from sparseopt.completion._half_step import HalfSteps, scaled
 from sparseopt.completion._init import spectral
-from sparseopt.completion._problem import Entries, Side
+from sparseopt.completion._problem import Entries, Side, sum_squares
 from sparseopt.completion._run import Factors, Run
 
 Solver = Callable[[Run], Status]
@@ -216,12 +217,10 @@ def _debias(
 
 def _mark(run: Run, entries: Entries, outliers: np.ndarray) -> None:
     """The run goes on without some of its entries."""
-    weight = np.where(outliers, 0, 1).astype(entries.dtype)
-    if entries.rows.weight is not None:
-        weight *= entries.rows.weight
     run.outliers = outliers
-    run.entries = entries.with_values(entries.rows.val, weight)
-    run.norm = _norm(run.entries)
+    run.entries = subset(entries, ~outliers)
+    run.norm = math.sqrt(sum_squares(run.entries.rows.val, run.entries.rows.weight))
+    run.norm = run.norm or 1.0
 
 
 def _residual(run: Run, entries: Entries) -> np.ndarray:
@@ -233,14 +232,6 @@ def _gross(r: np.ndarray) -> float:
     """Ten standard deviations of the residuals that are none."""
     size = np.abs(r)
     return max(_GROSS * _MAD * float(np.median(size)), _FLOOR * float(size.max()))
-
-
-def _norm(entries: Entries) -> float:
-    side = entries.rows
-    squares = np.square(side.val, dtype=np.float64)
-    if side.weight is not None:
-        squares *= side.weight
-    return math.sqrt(float(squares.sum())) or 1.0
 
 
 def _median(r: np.ndarray) -> float:

@@ -14,6 +14,7 @@ from sparseopt._core._status import Status
 from sparseopt.completion._half_step import scaled
 from sparseopt.completion._kernels import aligned
 from sparseopt.completion._problem import Entries, padded, sum_squares
+from sparseopt.completion._scaling import Units
 
 if TYPE_CHECKING:
     from sparseopt.completion._validation import HeldOut
@@ -96,6 +97,9 @@ class Run:
         What algorithms look up: "cg_steps", "homotopy", ...
     held_out : HeldOut, optional
         Entries that are not among those fitted, on which each iterate is tried.
+    units, power : optional
+        What the caller's numbers were divided by, and the power of the sums of weights
+        that multiplies the ridge: all that is shown is in the caller's units.
     """
 
     entries: Entries
@@ -119,6 +123,8 @@ class Run:
     outliers: np.ndarray | None = None  # of the entries in row order
     lazy: dict[str, Any] = field(default_factory=dict)  # for callbacks, made if asked
     held_out: HeldOut | None = None
+    units: Units = field(default_factory=Units)
+    power: float = 0.0
     measured: Factors | None = None  # those whose residual came from a pass over all
     # state of methods by name: what they are asked for in a callback, and what one that
     # goes on from a checkpoint takes up
@@ -139,10 +145,13 @@ class Run:
         self.objective = objective
         if self.held_out is not None:
             penalty = objective - 0.5 * rss
-            fields["validation"] = self.held_out.offer(self.factors, penalty)
+            error = self.held_out.offer(self.factors, penalty)
+            fields["validation"] = error * self.units.value
+        if "ridge" in fields:
+            fields["ridge"] = self.units.callers_ridge(fields["ridge"], self.power)
         status = self.monitor.update(
             self.n_iter,
-            objective=objective,
+            objective=self.units.callers_objective(objective),
             residual=self.residual,
             state=self.lazy,
             **{name: v for name, v in fields.items() if name in self.monitor.fields},

@@ -81,6 +81,7 @@ def test_chunks_give_the_weights_of_the_whole(kind, real, tmp_path):
     ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:The completion is not determined")
 def test_iterates_are_the_same_to_the_last_bit(options, real, tmp_path):
     X, W = problem(real)
     mapped = entries_from_chunks(lambda: blocks(X, W, "sparse"), tmp_path)

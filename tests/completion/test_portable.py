@@ -256,7 +256,8 @@ def test_any_problem_ends_where_the_kernels_end(lib, seed):
     options = {
         "alpha": float(rng.choice([0.0, 0.5])),
         "init": str(rng.choice(["spectral", "random"])),
-        "max_iter": 25,
+        # to the end: when iterates leave a saddle on the way is decided by roundings
+        "max_iter": 200,
         "random_state": seed,
     }
     expected = complete(X, k, weights=weights, solver="als-exact", **options)
