@@ -298,7 +298,8 @@ def _check(xp: ModuleType, found: _Found) -> None:
 
 def _in_units(xp: ModuleType, found: _Found) -> tuple[_Found, Units]:
     """As `in_units`, of the entries whose weight is not zero."""
-    weight, mean = found.weight, 1.0
+    weight: Any = found.weight
+    mean = 1.0
     if weight is not None and not bool(xp.all(weight > 0)):
         at = xp.nonzero(weight > 0)[0]
         weight = xp.take(weight, at, axis=0)
