@@ -15,6 +15,7 @@ from sklearn.model_selection import check_cv
 
 from sparseopt._core._params import Boolean, Options, check_params, public_name
 from sparseopt.linear_model._envelope_fit import check_weights, group_count
+from sparseopt.linear_model._folds import weighted_folds
 
 CHOICE: dict[str, list[Any]] = {
     "criterion": [Options("cv", "ebic", "gic")],
@@ -144,7 +145,7 @@ class Search:
         cv = check_cv(self.cv, y, classifier=is_classifier(model))
         jobs = (
             delayed(_fold)(model, grid, self.scoring, X, y, weight, train, test)
-            for train, test in cv.split(X, y)
+            for train, test in weighted_folds(cv.split(X, y), weight)
         )
         return np.array(Parallel(n_jobs=self.n_jobs)(jobs)).T
 

@@ -57,8 +57,7 @@ class ProximalRegressorCV(Search, ProximalRegressor):
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
-        As in `ProximalRegressor`, for the chosen model; the path and the folds are
-        solved to 1e-6 and 1e-4 at most.
+        As in `ProximalRegressor`, for the path and the folds too.
     max_iter : int, optional
         Limit on iterations of each problem.
     max_time : float, optional
@@ -81,7 +80,7 @@ class ProximalRegressorCV(Search, ProximalRegressor):
     scores_, scores_error_ : ndarray of shape (n_lams,)
         Mean scores and their standard errors; for a criterion its negative.
     path_ : ndarray of shape (n_lams, n_features)
-        Coefficients for each strength, on all samples, to a relative gap of 1e-6.
+        Coefficients for each strength, on all samples.
     path_intercepts_ : ndarray of shape (n_lams,)
         Intercepts for each strength.
     path_result_ : PathResult
@@ -232,8 +231,7 @@ class ProximalClassifierCV(Search, ProximalClassifier):
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
-        As in `ProximalClassifier`, for the chosen model; the path and the folds are
-        solved to 1e-6 and 1e-4 at most.
+        As in `ProximalClassifier`, for the path and the folds too.
     max_iter : int, optional
         Limit on iterations of each problem.
     max_time : float, optional
@@ -258,7 +256,7 @@ class ProximalClassifierCV(Search, ProximalClassifier):
     scores_, scores_error_ : ndarray of shape (n_lams,)
         Mean scores and their standard errors; for a criterion its negative.
     path_ : ndarray of shape (n_lams, n_features) or (n_lams, n_classes, n_features)
-        Coefficients for each strength, on all samples, to a relative gap of 1e-6.
+        Coefficients for each strength, on all samples.
     path_intercepts_ : ndarray of shape (n_lams,) or (n_lams, n_classes)
         Intercepts for each strength.
     path_result_ : PathResult

@@ -23,6 +23,7 @@ from sparseopt._core._params import (
 )
 from sparseopt._core._status import Status
 from sparseopt.linear_model._api import minimize_composite
+from sparseopt.linear_model._folds import weighted_folds
 from sparseopt.linear_model._path import PathResult, check_strength, critical_lam, path
 from sparseopt.prox import Penalty
 
@@ -37,8 +38,6 @@ _RULES: dict[str, Any] = {
 _EXACT = 1e-20
 # Coefficients per sample from which information criteria mean nothing.
 _FULL = 1.0 / 3.0
-# Relative gaps on the path and on folds, whose scores are known less well than that.
-_PATH_TOL, _FOLD_TOL = 1e-6, 1e-4
 
 
 def information(criterion: str, deviance: float, n: float, p: int, df: int) -> float:
@@ -109,18 +108,14 @@ class Search:
             )
         return np.unique(lams)[::-1]
 
-    def _options(self, rough: float) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         names = ("solver", "tol", "max_iter", "max_time", "random_state", "n_threads")
         options = {name: getattr(self, name) for name in names}
-        options["tol"] = max(rough, options["tol"] or 0.0) or None
         options["verbose"] = max(0, int(getattr(self, "verbose", 0)) - 1)
         return options
 
-    def _path(
-        self, datafit: Any, penalty: Penalty, lams: np.ndarray, rough: float
-    ) -> PathResult:
-        single = datafit.design.dtype == np.float32
-        found = path(datafit, penalty, lams, **self._options(rough * (1 + 9 * single)))
+    def _path(self, datafit: Any, penalty: Penalty, lams: np.ndarray) -> PathResult:
+        found = path(datafit, penalty, lams, **self._options())
         if found.status is Status.INTERRUPTED:  # no choice among a part of the models
             raise KeyboardInterrupt
         return found
@@ -130,7 +125,7 @@ class Search:
     ) -> Any:
         """The chosen model, to the tolerance asked for."""
         start = found.coef[at], found.intercept[at]
-        final = minimize_composite(datafit, penalty, init=start, **self._options(0.0))
+        final = minimize_composite(datafit, penalty, init=start, **self._options())
         self._keep(final, penalty)
         self._take(final.coef, final.intercept)
 
@@ -141,7 +136,7 @@ class Search:
         X = X.tocsr() if sparse.issparse(X) else X
         datafit, penalty = self._datafit(X, y, weight), self._penalty()
         lams = self._strengths(datafit, penalty)
-        found = self._path(datafit, penalty, lams, _PATH_TOL)
+        found = self._path(datafit, penalty, lams)
         if self.criterion == "cv":
             table = self._validation(penalty, lams, X, y, weight)
         else:
@@ -174,7 +169,7 @@ class Search:
         cv = check_cv(self.cv, y, classifier=is_classifier(self))
         jobs = (
             delayed(self._fold)(penalty, lams, X, y, weight, train, test)
-            for train, test in cv.split(X, y)
+            for train, test in weighted_folds(cv.split(X, y), weight)
         )
         scores = Parallel(n_jobs=self.n_jobs)(jobs)
         length = min(map(len, scores))
@@ -192,7 +187,7 @@ class Search:
     ) -> list[float]:
         own, held = (None if weight is None else weight[i] for i in (train, test))
         datafit = self._datafit(X[train], y[train], own)
-        found = self._path(datafit, penalty, lams, _FOLD_TOL)
+        found = self._path(datafit, penalty, lams)
         if self.scoring is None:
             losses = (
                 self._loss(y[test], np.asarray(X[test] @ w) + b)

@@ -58,6 +58,9 @@ def refit(
     A = A / unit
     mean = datafit.s @ A if datafit.fit_intercept else np.zeros(at.size)
     A = A - mean
+    if datafit.fit_intercept and at.size:
+        # what rounding leaves of constant columns is none
+        A[:, np.ptp(A[datafit.s > 0.0], axis=0) == 0.0] = 0.0
     weight = weight / unit / unit
     if datafit.is_quadratic:
         coef, level = _least_squares(datafit, A, weight)

@@ -15,6 +15,7 @@ from sparseopt.linear_model import _admm, _envelope, _fista, _multinomial_cd, _p
 from sparseopt.linear_model._bcd import solve_bcd, unfit_bcd
 from sparseopt.linear_model._cd import solve_cd, unfit_cd
 from sparseopt.linear_model._composed import Terms
+from sparseopt.linear_model._constant import leave_to_intercept
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._prox_newton import is_slow, solve_newton, unfit_newton
 from sparseopt.linear_model._result import CompositeResult
@@ -205,6 +206,7 @@ def _result(run: Run, status: Status, name: str) -> CompositeResult:
         status = Status.CONVERGED
     elif proof.residual > run.tol and status is Status.CONVERGED:
         status = Status.PRECISION
+    leave_to_intercept(run)
     coef = run.units.given_coef(run.w, run.design.dtype)
     rows = coef != 0 if coef.ndim == 1 else np.any(coef != 0, axis=1)
     vector = bool(run.datafit.n_outputs)

@@ -100,7 +100,7 @@ def best_subset(
     datafit : Datafit
         The loss with its data, such as ``LeastSquares(X, y)``.
     k : int
-        Number of groups, in [1, m]; where fewer explain everything, fewer are taken.
+        Number of groups, in [0, m]; where fewer explain everything, fewer are taken.
     groups : None, int, list of index arrays or array of p labels, default=None
         Disjoint groups.  None: each feature; an int: consecutive blocks of this size.
         Features in no group always belong to the model.
@@ -130,7 +130,7 @@ def best_subset(
     Raises
     ------
     ValueError
-        If k is not in [1, m], and for other values that are not allowed.
+        If k is not in [0, m], and for other values that are not allowed.
     TypeError
         For an argument of the wrong type, or a design without columns.
 
@@ -175,7 +175,7 @@ def best_subset(
             f"{datafit.n_outputs}."
         )
     parts = Groups.of(groups, datafit.design.p)
-    check_params(best_subset, {"k": [Interval(1, parts.m, integer=True)]}, {"k": k})
+    check_params(best_subset, {"k": [Interval(0, parts.m, integer=True)]}, {"k": k})
     blocks, found = Blocks.of(parts), Found()
     d = parts.weights(weights)
     units = Units.of(datafit)

@@ -417,9 +417,9 @@ def test_same_result_every_time():
 @pytest.mark.parametrize(
     ("k", "options", "error", "text"),
     [
-        (0, {}, ValueError, r"'k' .* an int in \[1, 14\]. Got 0"),
-        (15, {}, ValueError, r"'k' .* an int in \[1, 14\]. Got 15"),
-        (8, {"groups": 2}, ValueError, r"'k' .* an int in \[1, 7\]. Got 8"),
+        (-1, {}, ValueError, r"'k' .* an int in \[0, 14\]. Got -1"),
+        (15, {}, ValueError, r"'k' .* an int in \[0, 14\]. Got 15"),
+        (8, {"groups": 2}, ValueError, r"'k' .* an int in \[0, 7\]. Got 8"),
         (1.5, {}, TypeError, "'k'"),
         (True, {}, TypeError, "'k'"),
         (2, {"lam": -1.0}, ValueError, "'lam'"),
