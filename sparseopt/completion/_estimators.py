@@ -21,7 +21,7 @@ from sparseopt._core._random import as_generator
 from sparseopt._core._threads import effective_n_threads
 from sparseopt.completion._api import check_bias_reg, complete
 from sparseopt.completion._estimators_base import FactorModel
-from sparseopt.completion._input import as_entries
+from sparseopt.completion._input import as_entries, own_entries
 from sparseopt.completion._partial import merge, update
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._result import CompletionResult
@@ -350,7 +350,7 @@ class MatrixFactorizer(FactorModel):
         again = self.warm_start and hasattr(self, "result_")
         check_bias_reg("MatrixFactorizer", self.bias_reg)
         # also what `recommend` leaves out and `partial_fit` goes on with
-        self._entries = as_entries(
+        self._entries = own_entries(
             X,
             weights=weights,
             dtype=self.dtype,

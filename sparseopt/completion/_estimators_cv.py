@@ -16,7 +16,7 @@ from sparseopt._core._random import as_generator
 from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._cv import CVScores, Grid, default_alphas
 from sparseopt.completion._estimators import MatrixFactorizer
-from sparseopt.completion._input import as_entries
+from sparseopt.completion._input import own_entries
 from sparseopt.completion._problem import Entries
 from sparseopt.completion._scaling import Units, in_units, weighty
 from sparseopt.completion._search import Search
@@ -163,7 +163,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
 
     def _fit(self, X: Any, shape: Any, weights: Any, duplicates: str) -> Self:
         check_params(type(self), _CONSTRAINTS, self.get_params(deep=False))
-        entries = as_entries(
+        entries = own_entries(
             X,
             weights=weights,
             dtype=self.dtype,

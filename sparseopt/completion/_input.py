@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from sparseopt._core._array_api import to_numpy
 from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt._core._params import describe
 from sparseopt.completion._orders import from_csr, from_triplets
-from sparseopt.completion._problem import Entries
+from sparseopt.completion._problem import Entries, Side
 from sparseopt.completion._tables import integers, plain_column, plain_table
 
 # Largest weights below this, and above its inverse, leave sums no digits.
@@ -71,6 +72,40 @@ def sort_entries(
     if sparse.issparse(X):
         return _from_sparse(X, weights, dtype, duplicates, n_threads)
     return _from_dense(X, weights, dtype, missing_values, n_threads)
+
+
+def own_entries(X: Any, *, weights: Any = None, **options: Any) -> Entries:
+    """As `as_entries`, of arrays that the caller's later changes do not reach."""
+    entries = as_entries(X, weights=weights, **options)
+    if isinstance(X, Entries) or not (isinstance(X, tuple) or sparse.issparse(X)):
+        return entries  # nobody else's, or selected from a dense array
+    theirs = [*_arrays(X), *_arrays(weights)]
+
+    def own(array: Any) -> Any:
+        shared = array is not None and any(
+            np.may_share_memory(array, other) for other in theirs
+        )
+        return array.copy() if shared else array
+
+    rows, cols = (
+        Side(own(side.ptr), own(side.idx), own(side.val), own(side.weight))
+        for side in (entries.rows, entries.cols)
+    )
+    return replace(entries, rows=rows, cols=cols)
+
+
+def _arrays(x: Any) -> list[np.ndarray]:
+    """NumPy arrays that hold or show the memory of x."""
+    if x is None:
+        return []
+    if sparse.issparse(x):
+        if x.format == "coo":
+            return [x.data, *(x.coords if hasattr(x, "coords") else (x.row, x.col))]
+        # other formats are converted, which copies
+        return [x.data, x.indices, x.indptr] if x.format in ("csr", "csc") else []
+    if isinstance(x, tuple):
+        return [array for part in x for array in _arrays(part)]
+    return [to_numpy(x) if hasattr(x, "__dlpack__") else np.asarray(x)]
 
 
 def _from_tuple(

@@ -30,7 +30,8 @@ class Datafit:
     Parameters
     ----------
     X : array-like, sparse matrix or LinearOperator of shape (n, p)
-        Samples; never modified, sparse ones never made dense.
+        Samples; never modified, sparse ones never made dense.  A dense array is not
+        copied: later solves read what it holds then.
     y : array-like of shape (n,)
         Targets.
     sample_weight : array-like of shape (n,), optional

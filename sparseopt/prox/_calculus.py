@@ -13,6 +13,7 @@ import numpy as np
 from sparseopt._core._arrays import as_floats, check_finite
 from sparseopt._core._params import Interval, Type, check_params, public_name
 from sparseopt.prox._groups import Groups
+from sparseopt.prox._inputs import own
 from sparseopt.prox._penalties_sets import slack
 from sparseopt.prox._penalty import Coordinate, Penalty, as_float64, float_type, rules
 
@@ -361,6 +362,8 @@ class SeparableSum(Penalty):
                 f"entry for each of {len(self.penalties)} penalties. "
                 f"Got {len(self.blocks)}."
             )
+        # copies: what is tested must not be changed later
+        self.penalties, self.blocks = list(penalties), [own(part) for part in blocks]
         self.is_convex = all(penalty.is_convex for penalty in self.penalties)
         self.is_indicator = all(penalty.is_indicator for penalty in self.penalties)
         self.sign_invariant = all(penalty.sign_invariant for penalty in self.penalties)

@@ -52,7 +52,9 @@ class Orthonormal(Wrapped):
 
     def __init__(self, penalty: Penalty, matrix: Any) -> None:
         self.penalty = penalty
-        self.matrix = as_matrix(matrix, "matrix", dtype=np.float64)
+        # a copy: what was tested must not be changed later
+        self.matrix = np.array(as_matrix(matrix, "matrix", dtype=np.float64))
+        self.matrix.flags.writeable = False
         self._check()
         off = self.matrix @ self.matrix.T - np.eye(self.matrix.shape[0])
         worst = float(np.abs(off).max())
@@ -161,6 +163,7 @@ class ProximalAverage(Penalty):
         self.penalties, self.step = penalties, step
         self._check()
         _check_parts(type(self), self.penalties)
+        self.penalties = list(penalties)
         count = len(self.penalties)
         weights = nonnegative_array(type(self), "weights", weights)
         if weights is None:
@@ -262,6 +265,7 @@ class Intersection(Indicator):
                 f"The 'sets' parameter of {public_name(type(self))} must hold "
                 f"indicators of sets. Got {other!r}."
             )
+        self.sets = list(sets)
         self.sign_invariant = all(part.sign_invariant for part in self.sets)
 
     def contains(self, w: np.ndarray) -> bool:

@@ -12,6 +12,7 @@ from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Boolean, Interval, Options, Type
 from sparseopt.prox._columns import plain_groups
 from sparseopt.prox._groups import Groups
+from sparseopt.prox._inputs import own
 from sparseopt.prox._penalty import as_float64, nonnegative_array
 
 STRUCTURE: dict[str, Iterable[Any]] = {
@@ -38,11 +39,13 @@ class Parts(NamedTuple):
 
 
 def _plain(value: Any, name: str) -> Any:
-    """Columns of data frames, ranges and arrays as arrays of our own."""
+    """Columns of data frames, ranges and arrays as arrays of our own, lists of them."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, range) or getattr(value, "ndim", 0) > 0:
         return np.array(plain_array(value, name))
+    if isinstance(value, (list, tuple)):
+        return type(value)(own(part) for part in value)
     return value
 
 

@@ -56,3 +56,10 @@ def as_output(out: Any, like: np.ndarray) -> np.ndarray:
             f"writeable={out.flags.writeable}."
         )
     return out
+
+
+def own(value: Any) -> Any:
+    """A list or an array of indices as one that the caller's changes do not reach."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return list(value) if isinstance(value, list) else value
