@@ -8,10 +8,12 @@ from sparseopt.completion._estimators import MatrixFactorizer
 from sparseopt.completion._estimators_cv import MatrixFactorizerCV
 from sparseopt.completion._estimators_imputer import LowRankImputer
 from sparseopt.completion._result import CompletionResult
+from sparseopt.completion._result_gaussian import GaussianResult
 
 __all__ = [
     "Checkpoint",
     "CompletionResult",
+    "GaussianResult",
     "LowRankImputer",
     "MatrixFactorizer",
     "MatrixFactorizerCV",

@@ -22,6 +22,10 @@ _HELD_OUT = 0.1
 _GRID = np.geomspace(1.0, 1e-4, 13)
 # Steps of the grid that may be worse than the best before the search ends.
 _PATIENCE = 3
+# Share of the weight of held-out entries that may be gross errors.
+_TRIMMED = 0.25
+# Values beyond so many medians may be some, too.
+_CUT = 5.0
 # The search has this part of the time, the fit that follows the rest.
 _SHARE = 0.75
 
@@ -70,7 +74,7 @@ def choose_alpha(
     rest, (rows, cols, values, weight) = hold_out(entries, _HELD_OUT, rng)
     if not len(values) or (weight is not None and not weight.any()):
         return 0.0
-    largest = _largest(rest, rng)
+    largest = _largest(_clipped(rest) if options["loss"] == "huber" else rest, rng)
     best, best_error, worse = largest, math.inf, 0
     start: Any = "spectral"
     spared = math.inf if whole.max_time is None else whole.max_time
@@ -94,7 +98,10 @@ def choose_alpha(
         if fit.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
         squares = np.square(fit.predict(rows, cols) - values)
-        error = float(np.average(squares, weights=weight))
+        if options["loss"] == "huber":
+            error = _trimmed(squares, weight)
+        else:
+            error = float(np.average(squares, weights=weight))
         if error < best_error:
             best, best_error, worse = alpha, error, 0
         else:
@@ -104,6 +111,25 @@ def choose_alpha(
         start = fit
     # the held-out part is a tenth more data
     return float(best)
+
+
+def _clipped(entries: Entries) -> Entries:
+    """Entries cut off where gross errors begin, as their gradients are."""
+    side = entries.rows
+    size = np.abs(side.val)
+    most = _CUT * float(np.median(size[size > 0])) if size.any() else 0.0
+    return entries.with_values(np.clip(side.val, -most, most), side.weight)
+
+
+def _trimmed(squares: np.ndarray, weight: np.ndarray | None) -> float:
+    """Mean of the least of them, that have most of the weight: no gross errors."""
+    order = np.argsort(squares)
+    squares = squares[order]
+    w = np.ones(len(squares)) if weight is None else weight[order]
+    inside = np.cumsum(w) <= (1 - _TRIMMED) * w.sum()
+    if not w[inside].any():
+        inside[:] = True
+    return float(np.average(squares[inside], weights=w[inside]))
 
 
 def _largest(entries: Entries, rng: np.random.Generator) -> float:
