@@ -45,6 +45,15 @@ def test_changes_of_everyday():
     assert fingerprint(square.T.copy()) != fingerprint(square)
 
 
+@pytest.mark.parametrize("shape", [(64, 64), (64, 4096), (1024, 4096)])
+def test_a_change_of_all_numbers_alike_does_not_cancel(shape):
+    """Half of each number: sums of 2**12 exponents less one would be the same."""
+    x = np.ones(shape)
+    before = fingerprint(x)
+    for factor in (2, 4, 16, 1 / 1024):
+        assert fingerprint(factor * x) != before
+
+
 @pytest.mark.parametrize("kind", ["csr_array", "csc_matrix", "coo_array", "bsr_array"])
 def test_sparse(kind):
     X = getattr(sparse, kind)(np.where(WHOLE < 0.2, WHOLE, 0.0))
@@ -57,6 +66,15 @@ def test_several_and_none():
     a, b = np.arange(3.0), np.arange(4.0)
     assert fingerprint(a, None, b) == fingerprint(a, b) != fingerprint(b, a)
     assert fingerprint() == fingerprint(None) == 0
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_a_large_strided_array_and_its_copy(real):
+    """A pickled result holds a copy in C order."""
+    x = RNG.random((1500, 700)).astype(real)[:, ::2]
+    assert fingerprint(x) == fingerprint(x.copy())
+    assert fingerprint(x.T) == fingerprint(x.T.copy())
+    assert fingerprint(x[::-1]) == fingerprint(x[::-1].copy()) != fingerprint(x)
 
 
 def test_blocks_of_a_large_strided_array():
