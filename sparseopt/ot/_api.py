@@ -14,6 +14,7 @@ from sparseopt._core._arrays import (
     as_vector,
     check_finite,
 )
+from sparseopt._core._fingerprint import fingerprint
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._params import (
     COMMON,
@@ -52,6 +53,7 @@ _MAX_ITER = {"auto": 2000, "sinkhorn": 100_000, "sns": 1000, "ssns": 1000}
         "reg": [Interval(0, None, closed="neither")],
         "method": [Options(*_METHODS)],
         "reg_relative": [Boolean],
+        "copy": [Boolean],
         "n_sinkhorn": [Interval(0, None, integer=True), None],
         "density": [Interval(0, 1, closed="right"), None],
     }
@@ -74,6 +76,7 @@ def solve(
     dtype: Any = None,
     n_sinkhorn: int | None = None,
     density: float | None = None,
+    copy: bool = False,
 ) -> OTResult:
     """Entropic optimal transport between two discrete distributions.
 
@@ -132,6 +135,9 @@ def solve(
         Method "sns" only: share of the (n + m)^2 entries of the Hessian that its two
         blocks of plan entries may fill, the paper's lambda; ``4 / (n + m)`` if not
         given.
+    copy : bool, default=False
+        Whether the result keeps a copy of `C`.  Without one the plan is computed from
+        `C` itself when it is asked for, and is an error if `C` was changed by then.
 
     Returns
     -------
@@ -183,6 +189,7 @@ def solve(
     True
     """
     C = _cost(C, dtype, reg)
+    C, mark = (C.copy(order="K"), None) if copy else (C, fingerprint(C))
     a, b = _marginals(C, a, b)
     reg = _regularisation(C, reg, reg_relative)
     single = C.dtype == np.float32
@@ -202,7 +209,7 @@ def solve(
     )
     with run.monitor:
         status = _solve(run, _METHODS[method])
-        result = _result(run, status, C, a, b, reg)
+        result = _result(run, status, (C, a, b), reg, mark)
         run.monitor.finish(
             result.status,
             result.message,
@@ -326,9 +333,9 @@ def _solve(run: Run, method: Any) -> Status:
 
 
 def _result(
-    run: Run, status: Status, C: np.ndarray, a: np.ndarray, b: np.ndarray, reg: float
+    run: Run, status: Status, data: tuple, reg: float, mark: int | None
 ) -> OTResult:
-    p = run.problem
+    p, (C, a, b) = run.problem, data
     current = run.dense.at is run.duals and run.duals.reg == p.reg
     # an interrupt may have come within an update
     if not (current and run.duals.measured) or status is Status.INTERRUPTED:
@@ -360,7 +367,9 @@ def _result(
         gap=proof.gap,
         history=run.monitor.history(),
         elapsed=run.monitor.elapsed,
-        _problem=(C, a, b),
+        _cost=C,
+        _masses=(a, b),
+        _mark=mark,
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
-from sparseopt._core._arrays import as_matrix
+from sparseopt._core._arrays import as_matrix, as_vector
+from sparseopt._core._fingerprint import check_unchanged, fingerprint
 from sparseopt._core._result import Result
 from sparseopt.ot._certificate import entropic_gap
 
@@ -62,6 +65,12 @@ class OTResult(Result):
         ``objective`` (entropic dual at the level's reg), ``residual``, ``reg``,
         ``nnz`` (entries of the plan looked at) and ``step`` (step length).
 
+    Notes
+    -----
+    Plan, marginals, maps and products are computed from the caller's cost when they are
+    asked for.  If it was changed since, that is an error, unless `solve` was told
+    ``copy=True``.
+
     Examples
     --------
     >>> import numpy as np
@@ -85,19 +94,74 @@ class OTResult(Result):
     n_newton: int = 0
     n_cg: int = 0
     n_dense_passes: int = 0
-    _problem: Any = field(default=None, repr=False, metadata={"save": False})
+    _masses: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+    _cost: np.ndarray | None = field(default=None, repr=False, metadata={"save": False})
+    # of the cost, where it is the caller's; None for a copy
+    _mark: int | None = field(default=None, repr=False, metadata={"save": False})
 
-    def _data(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if self._problem is None:
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], C: ArrayLike | None = None) -> Self:
+        """Read a result that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to read.
+        C : array-like of shape (n, m), optional
+            The cost, which files do not hold: with it the result has its plan again.
+            A cost of another problem is an error.
+
+        Returns
+        -------
+        OTResult
+            The result; without `C` it has potentials and values only.
+        """
+        result = super().load(path)
+        return result if C is None else result._with_cost(C)
+
+    def _with_cost(self, C: ArrayLike) -> Self:
+        C = as_matrix(C, "C")
+        shape = tuple(len(v) for v in self.potentials)
+        if self._masses is None or C.shape != shape:
             raise ValueError(
-                "A loaded result has no plan: the cost is not stored. Compute it as "
-                "exp((f[:, None] + g - C) / reg) from potentials and reg."
+                f"The 'C' array must have the shape {shape} of the loaded result. "
+                f"Got {C.shape}."
             )
-        return self._problem
+        result = replace(self, _cost=C, _mark=fingerprint(C))
+        a, b = self._masses
+        with np.errstate(over="ignore"):
+            rows, columns = result.marginals
+        error = (np.abs(rows - a).sum() + np.abs(columns - b).sum()) / a.sum()
+        size = max(float(np.abs(v).max()) for v in self.potentials)
+        rounding = np.finfo(C.dtype).eps * (20 * size / self.reg + sum(shape))
+        if not error <= 1.01 * self.marginal_error + rounding:
+            raise ValueError(
+                "The 'C' array is not the cost of the loaded result: the plan would "
+                f"have a marginal error of {error:.3g}, and had one of "
+                f"{self.marginal_error:.3g}."
+            )
+        return result
+
+    def _data(
+        self, wanted: str = "the plan"
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if self._cost is None or self._masses is None:
+            raise ValueError(
+                f"A loaded result does not have {wanted}: files do not hold the cost. "
+                "Give it to load, as in OTResult.load(path, C=C)."
+            )
+        if self._mark is not None:
+            check_unchanged(self._mark, self._cost, name="C", wanted=wanted)
+        return (self._cost, *self._masses)
 
     def _log_rows(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Logarithms of the plan, by blocks of rows, -inf where there is no mass."""
-        C, a, b = self._data()
+        """Logarithms of the plan, by blocks of rows, -inf where there is no mass.
+
+        Whoever asks for them has looked at `_data`, which checks the cost.
+        """
+        assert self._cost is not None
+        assert self._masses is not None
+        C, (a, b) = self._cost, self._masses
         f, g = self.potentials
         f = np.where(a > 0, f, -np.inf)
         g = np.where(b > 0, g, -np.inf)
@@ -141,9 +205,29 @@ class OTResult(Result):
         return sparse.csr_array(sparse.vstack(blocks, format="csr"))
 
     @property
+    def potential_a(self) -> np.ndarray:
+        """Potential of the rows, ``potentials[0]``: POT's name."""
+        return self.potentials[0]
+
+    @property
+    def potential_b(self) -> np.ndarray:
+        """Potential of the columns, ``potentials[1]``: POT's name."""
+        return self.potentials[1]
+
+    @property
+    def marginal_a(self) -> np.ndarray:
+        """Row sums of the plan, ``marginals[0]``: POT's name."""
+        return self.marginals[0]
+
+    @property
+    def marginal_b(self) -> np.ndarray:
+        """Column sums of the plan, ``marginals[1]``: POT's name."""
+        return self.marginals[1]
+
+    @cached_property
     def marginals(self) -> tuple[np.ndarray, np.ndarray]:
         """Row and column sums of the plan."""
-        C, _, _ = self._data()
+        C, _, _ = self._data("its marginals")
         rows, columns = np.empty(C.shape[0]), np.zeros(C.shape[1])
         for part, log_plan in self._log_rows():
             block = np.exp(log_plan, out=log_plan)
@@ -157,8 +241,71 @@ class OTResult(Result):
 
         Made when asked for: three passes with NumPy, slower than the solve itself.
         """
-        _, a, b = self._data()
+        _, a, b = self._data("its dual gap")
         return entropic_gap(self.reg, self._log_rows, a, b)
+
+    def apply(self, v: ArrayLike) -> np.ndarray:
+        """Product of the plan with a vector or matrix, without the plan in memory.
+
+        Parameters
+        ----------
+        v : array-like of shape (m,) or (m, k)
+            What to multiply with.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, k)
+            ``P @ v``.
+
+        See Also
+        --------
+        a_to_b : The same, divided by the mass of each row.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sparseopt import ot
+        >>> result = ot.solve(np.array([[0.0, 1.0], [1.0, 0.0]]), reg=0.1)
+        >>> result.apply([1.0, 2.0]).round(4)
+        array([0.5, 1. ])
+        """
+        C, _, _ = self._data("a product with the plan")
+        v = self._operand(v, "v", C.shape[1])
+        out = np.empty((C.shape[0], *v.shape[1:]), dtype=np.result_type(C, v))
+        for part, log_plan in self._log_rows():
+            out[part] = np.exp(log_plan, out=log_plan) @ v
+        return out
+
+    def apply_transpose(self, u: ArrayLike) -> np.ndarray:
+        """Product of the transposed plan with a vector or matrix.
+
+        Parameters
+        ----------
+        u : array-like of shape (n,) or (n, k)
+            What to multiply with.
+
+        Returns
+        -------
+        ndarray of shape (m,) or (m, k)
+            ``P.T @ u``.
+        """
+        C, _, _ = self._data("a product with the plan")
+        u = self._operand(u, "u", C.shape[0])
+        out = np.zeros((C.shape[1], *u.shape[1:]))
+        for part, log_plan in self._log_rows():
+            out += np.exp(log_plan, out=log_plan).T @ u[part]
+        return out.astype(np.result_type(C, u), copy=False)
+
+    @staticmethod
+    def _operand(array: ArrayLike, name: str, n: int) -> np.ndarray:
+        array = np.asarray(array)
+        if array.ndim not in (1, 2):
+            raise ValueError(
+                f"The {name!r} array must have one or two dimensions. Got {array.ndim}."
+            )
+        if array.ndim == 1:
+            return as_vector(array, name, n)
+        return OTResult._points(array, name, n)
 
     def a_to_b(self, Y: Any) -> np.ndarray:
         """Barycentric map of the source points.
@@ -174,7 +321,7 @@ class OTResult(Result):
             Mean of the points to which each source point's mass goes; NaN for points
             without mass.
         """
-        C, a, _ = self._data()
+        C, a, _ = self._data("the barycentric map")
         Y = self._points(Y, "Y", C.shape[1])
         out = np.empty((C.shape[0], Y.shape[1]), dtype=np.result_type(C, Y))
         for part, log_plan in self._log_rows():
@@ -197,7 +344,7 @@ class OTResult(Result):
             Mean of the points from which each target point's mass comes; NaN for points
             without mass.
         """
-        C, _, b = self._data()
+        C, _, b = self._data("the barycentric map")
         X = self._points(X, "X", C.shape[0])
         total, mass = np.zeros((C.shape[1], X.shape[1])), np.zeros((C.shape[1], 1))
         for part, log_plan in self._log_rows():

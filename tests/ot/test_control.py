@@ -266,7 +266,7 @@ def test_save_and_load(cost, tmp_path):
     assert loaded.status is Status.CONVERGED
     assert loaded.gap == result.gap
     np.testing.assert_array_equal(loaded.history, result.history)
-    with pytest.raises(ValueError, match="the cost is not stored"):
+    with pytest.raises(ValueError, match="files do not hold the cost"):
         loaded.plan  # noqa: B018  the access is what raises
     again = ot.solve(cost, reg=1e-2, init=loaded)
     assert again.converged

@@ -24,7 +24,7 @@ def lp_value(C, a, b, forbidden):
 def outside_error(result, a, b):
     """From the potentials alone, by the textbook formula."""
     f, g = result.potentials
-    plan = np.exp((f[:, None] + (g - result._problem[0])) / result.reg)
+    plan = np.exp((f[:, None] + (g - result._cost)) / result.reg)
     return np.abs(plan.sum(axis=1) - a).sum() + np.abs(plan.sum(axis=0) - b).sum()
 
 
