@@ -45,7 +45,7 @@ class SparseEnvelope(SupportSelector, BaseEstimator):
     def _groups(self, p: int) -> Groups:
         """The groups of p features; they may name columns of the data frame."""
         groups = Groups.of(self.groups, p, getattr(self, "feature_names_in_", None))
-        vars(self).pop("group_names_", None)  # of another fit
+        self.__dict__.pop("group_names_", None)  # of another fit
         if groups.names is not None:
             self.group_names_ = groups.names
         return groups

@@ -163,7 +163,7 @@ class Proximal(SupportSelector, BaseEstimator):
             parts = getattr(penalty, "parts", None)  # also where k couples the groups
             groups = parts((len(coef),)).groups if parts else penalty.groups(len(coef))
         for name in ("group_support_", "group_names_"):  # of another fit
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         if groups is None or groups.size == 1:
             return
         self.group_support_ = np.flatnonzero(groups.norms(np.abs(coef).max(axis=1)))

@@ -59,7 +59,7 @@ def solve_ssns(run: Run) -> Status:
         if rejected > 30:
             return Status.STALLED
         point = trial if accepted else point
-        point.share(run, np.count_nonzero(kept), step if accepted else 0.0)
+        point.share(run, int(np.count_nonzero(kept)), step if accepted else 0.0)
     return Status.CONVERGED
 
 

@@ -30,8 +30,9 @@ def plain_groups(groups: Any) -> Any:
         labels = np.array(plain_array(groups, "groups"))
         index = getattr(groups, "index", None)  # of a series of pandas
         names = None if index is None or callable(index) else np.asarray(index)
-        named = names is not None and labels.ndim == 1 and are_strings(names)
-        return Labels(labels, names.astype(str)) if named else labels
+        if names is not None and labels.ndim == 1 and are_strings(names):
+            return Labels(labels, names.astype(str))
+        return labels
     if isinstance(groups, list) and any(map(is_sequence, groups)):
         return [_plain_part(part) for part in groups]
     return groups
