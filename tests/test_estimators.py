@@ -31,6 +31,7 @@ EXACT: dict[str, dict[str, Any]] = {
     "ProximalClassifier": {"tol": 1e-12},
     "ProximalClassifierCV": {"tol": 1e-12},
     "ProximalCox": {"tol": 1e-12},
+    "ProximalCoxCV": {"tol": 1e-12, "lams": [0.08, 0.04]},
     "SparseEnvelopeRegressorCV": {"k": [1, 2, 3]},
 }
 # Class name -> {check: why it cannot hold}. Strict: an entry that passes is an error.

@@ -144,6 +144,7 @@ CASES = {
             "ProximalRegressor": {},
             "ProximalClassifier": {"classes": True},
             "ProximalCox": {"times": True},
+            "ProximalCoxCV": {"times": True, **CV},
             "ProximalRegressorCV": CV,
             "ProximalClassifierCV": {"classes": True, **CV},
             "SparseEnvelopeRegressor": {"k": 4},

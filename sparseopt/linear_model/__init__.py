@@ -16,6 +16,7 @@ from sparseopt.linear_model._envelope_estimators import (
 )
 from sparseopt.linear_model._estimators import ProximalClassifier, ProximalRegressor
 from sparseopt.linear_model._estimators_cox import ProximalCox
+from sparseopt.linear_model._estimators_cox_cv import ProximalCoxCV
 from sparseopt.linear_model._estimators_cv import (
     ProximalClassifierCV,
     ProximalRegressorCV,
@@ -39,6 +40,7 @@ __all__ = [
     "ProximalClassifier",
     "ProximalClassifierCV",
     "ProximalCox",
+    "ProximalCoxCV",
     "ProximalRegressor",
     "ProximalRegressorCV",
     "SparseEnvelopeClassifier",

@@ -6,14 +6,32 @@ import numpy as np
 
 
 def concordance(
-    time: np.ndarray, event: np.ndarray, risk: np.ndarray, weight: np.ndarray
+    time: np.ndarray,
+    event: np.ndarray,
+    risk: np.ndarray,
+    weight: np.ndarray,
+    strata: np.ndarray | None = None,
 ) -> float:
     """Share of comparable pairs in which the higher risk had the earlier event.
 
     A pair is comparable if the earlier time is that of an event; at equal times, if one
-    is an event and the other is not.  Equal risks count one half, and pairs by the
-    product of their weights.  NaN where no pair is comparable.
+    is an event and the other is not; and only within a stratum.  Equal risks count one
+    half, and pairs by the product of their weights.  NaN where no pair is comparable.
     """
+    columns = time, event, risk, weight
+    if strata is None:
+        found, total = _pairs(*columns)
+    else:
+        inside = (strata == stratum for stratum in np.unique(strata))
+        counts = [_pairs(*(column[i] for column in columns)) for i in inside]
+        found, total = np.sum(counts, axis=0)
+    return float(found / total) if total > 0.0 else float("nan")
+
+
+def _pairs(
+    time: np.ndarray, event: np.ndarray, risk: np.ndarray, weight: np.ndarray
+) -> tuple[float, float]:
+    """Weights of the pairs that are ordered rightly, and of all comparable ones."""
     # those that a sample is compared with have smaller positions
     order = np.lexsort((event, -time))
     time, event = time[order], event[order]
@@ -30,7 +48,7 @@ def concordance(
     equal = _equal_before(ranks, place, weight)
     total = float(np.sum((weight * before)[event]))
     found = float(np.sum((weight * (lower + 0.5 * equal))[event]))
-    return found / total if total > 0.0 else float("nan")
+    return found, total
 
 
 def _lower_before(ranks: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -57,6 +57,8 @@ class Cox(Datafit):
         Positions of the samples' strata in `strata_labels`.
     strata_labels : ndarray
         The strata, sorted; one without a name where none are given.
+    event_times, event_strata : ndarray of shape (n_times,)
+        Distinct times of events in each stratum, and the stratum's position.
 
     Notes
     -----
@@ -133,6 +135,8 @@ class Cox(Datafit):
         deaths = np.bincount(group, self._dead)
         kept = deaths > 0
         self._start = np.flatnonzero(new)[kept]
+        self.event_times = self.time[order][self._start]
+        self.event_strata = stratum[self._start]
         self._first = np.r_[True, np.diff(stratum[self._start]) != 0].astype(np.uint8)
         passed = (np.cumsum(kept) - 1)[group]
         known = passed >= 0

@@ -12,7 +12,7 @@ from sklearn.utils.validation import (
 )
 
 from sparseopt._core._arrays import as_vector
-from sparseopt._core._params import check_params, public_name
+from sparseopt._core._params import Options, check_params, public_name
 from sparseopt.linear_model._concordance import concordance
 from sparseopt.linear_model._datafit_cox import Cox
 from sparseopt.linear_model._estimators_base import (
@@ -21,12 +21,14 @@ from sparseopt.linear_model._estimators_base import (
     check_weights,
 )
 
+TIES = {"ties": [Options("breslow", "efron")]}
+
 
 class ProximalCox(Proximal):
     """Cox's proportional hazards model with any penalty, solved to a certificate.
 
-    Minimises the negative log partial likelihood, with Breslow's ties, divided by the
-    number of samples, plus ``P(w)``.
+    Minimises the negative log partial likelihood, divided by the number of samples,
+    plus ``P(w)``.
 
     Parameters
     ----------
@@ -34,6 +36,8 @@ class ProximalCox(Proximal):
         As in `ProximalRegressor`.
     lam : float, optional
         Strength.  If not given, 0.01 for a name, and that of the object for an object.
+    ties : {"breslow", "efron"}, default="breslow"
+        Form of the likelihood where events have the same time, as in `Cox`.
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
@@ -60,10 +64,13 @@ class ProximalCox(Proximal):
         Coefficients, of the type of the samples: logarithms of hazard ratios.
     event_times_ : ndarray of shape (n_times,)
         Times of events, rising.
-    cum_baseline_hazard_ : ndarray of shape (n_times,)
-        Breslow's estimate of the cumulative hazard of a sample of zeros at those times.
-    baseline_survival_ : ndarray of shape (n_times,)
+    cum_baseline_hazard_ : ndarray of shape (n_times,) or (n_strata, n_times)
+        Estimate of the cumulative hazard of a sample of zeros at those times, Breslow's
+        or Efron's; one row for each stratum, if there are strata.
+    baseline_survival_ : ndarray of shape (n_times,) or (n_strata, n_times)
         Its probability of surviving them.
+    strata_ : ndarray of shape (n_strata,) or None
+        Labels of the strata, sorted; None where none were given.
     support_ : ndarray of int
         Features whose coefficients are not zero.
     group_support_ : ndarray of int
@@ -83,6 +90,7 @@ class ProximalCox(Proximal):
 
     See Also
     --------
+    ProximalCoxCV : Chooses the strength.
     Cox : The loss, with which `path` gives solutions for many strengths.
     minimize_composite : The function behind it.
 
@@ -126,6 +134,7 @@ class ProximalCox(Proximal):
         penalty: Any = "l1",
         lam: float | None = None,
         *,
+        ties: str = "breslow",
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
@@ -138,6 +147,7 @@ class ProximalCox(Proximal):
     ) -> None:
         self.penalty = penalty
         self.lam = lam
+        self.ties = ties
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
@@ -148,7 +158,9 @@ class ProximalCox(Proximal):
         self.n_threads = n_threads
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, strata: Any = None
+    ) -> Self:
         """Fit the model.
 
         Parameters
@@ -162,24 +174,56 @@ class ProximalCox(Proximal):
             that are all of events.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples, not negative.
+        strata : array-like of shape (n_samples,), optional
+            Labels of strata, each with a baseline hazard of its own.
 
         Returns
         -------
         ProximalCox
             The fitted estimator.
         """
-        check_params(type(self), CONSTRAINTS, self.get_params(deep=False))
+        check_params(type(self), {**CONSTRAINTS, **TIES}, self.get_params(deep=False))
         check_weights(sample_weight)
         X, y = self._samples(X, y)
-        datafit = Cox(X, y, sample_weight=sample_weight)
+        datafit = Cox(X, y, sample_weight=sample_weight, ties=self.ties, strata=strata)
         self._solve(datafit)
         self.coef_ = self.result_.coef
+        return self._set_baseline(datafit, strata is not None)
+
+    def _set_baseline(self, datafit: Cox, stratified: bool) -> Self:
+        """Store the hazards of a sample of zeros."""
         z = datafit.design.matvec(self.coef_)
         self.event_times_, self._log_hazard = _baseline(datafit, z)
+        self.strata_ = datafit.strata_labels if stratified else None
         with np.errstate(over="ignore"):  # of a sample of zeros, perhaps far from all
-            self.cum_baseline_hazard_ = np.exp(self._log_hazard)
+            hazard = np.exp(self._log_hazard)
+        self.cum_baseline_hazard_ = hazard if stratified else hazard[0]
         self.baseline_survival_ = np.exp(-self.cum_baseline_hazard_)
         return self
+
+    def _places(self, strata: Any, n: int) -> Any:
+        """Rows of the baseline for samples of those strata."""
+        owner = public_name(type(self))
+        if (strata is None) != (self.strata_ is None):
+            state = "without" if self.strata_ is None else "with"
+            raise ValueError(
+                f"The 'strata' array of {owner} must be given where the model was "
+                f"fitted with strata, and only there. Got a model fitted {state} them."
+            )
+        if strata is None or self.strata_ is None:
+            return np.zeros(n, dtype=np.int64)
+        labels = np.asarray(strata)
+        if labels.shape != (n,):
+            raise ValueError(
+                f"The 'strata' array must have shape ({n},). Got {labels.shape}."
+            )
+        unknown = ~np.isin(labels, self.strata_)
+        if unknown.any():
+            raise ValueError(
+                f"The 'strata' array of {owner} must hold strata of the fit, "
+                f"{self.strata_.tolist()}. Got {labels[unknown][0]}."
+            )
+        return np.searchsorted(self.strata_, labels)
 
     def _samples(self, X: Any, y: Any, *, reset: bool = True) -> tuple[Any, Any]:
         """Validated samples and targets."""
@@ -213,7 +257,9 @@ class ProximalCox(Proximal):
         """
         return np.asarray(self._again(X) @ self.coef_)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(
+        self, X: Any, y: Any, sample_weight: Any = None, strata: Any = None
+    ) -> float:
         """Return Harrell's concordance index of the risk scores.
 
         Parameters
@@ -224,6 +270,8 @@ class ProximalCox(Proximal):
             Times and events, as in `fit`.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples; a pair counts as their product.
+        strata : array-like of shape (n_samples,), optional
+            Labels; only pairs within a stratum are compared.
 
         Returns
         -------
@@ -236,8 +284,8 @@ class ProximalCox(Proximal):
         check_weights(sample_weight)
         risk = self.predict(X)
         X, y = self._samples(X, y, reset=False)
-        target = Cox(X, y, sample_weight=sample_weight)
-        value = concordance(target.time, target.event, risk, target.s)
+        target = Cox(X, y, sample_weight=sample_weight, strata=strata)
+        value = concordance(target.time, target.event, risk, target.s, target.strata)
         if np.isnan(value):
             raise ValueError(
                 f"The 'y' array of {public_name(type(self))} must hold an event before "
@@ -246,7 +294,7 @@ class ProximalCox(Proximal):
         return value
 
     def predict_cumulative_hazard_function(
-        self, X: Any, times: Any = None
+        self, X: Any, times: Any = None, strata: Any = None
     ) -> np.ndarray:
         """Predict the cumulative hazards of samples.
 
@@ -256,6 +304,8 @@ class ProximalCox(Proximal):
             Samples.
         times : array-like of shape (n_times,), optional
             Times; those of `event_times_` if not given.
+        strata : array-like of shape (n_samples,), optional
+            Strata of the samples, where the model was fitted with strata.
 
         Returns
         -------
@@ -264,15 +314,17 @@ class ProximalCox(Proximal):
             constant after the last.
         """
         risk = self.predict(X).astype(np.float64)
-        level = self._log_hazard
+        rows, level = self._places(strata, len(risk)), self._log_hazard
         if times is not None:
             times = as_vector(times, "times").astype(np.float64)
             places = np.searchsorted(self.event_times_, times, side="right")
-            level = np.append(-np.inf, level)[places]
+            level = np.pad(level, ((0, 0), (1, 0)), constant_values=-np.inf)[:, places]
         with np.errstate(over="ignore"):
-            return np.exp(risk[:, None] + level)
+            return np.exp(risk[:, None] + level[rows])
 
-    def predict_survival_function(self, X: Any, times: Any = None) -> np.ndarray:
+    def predict_survival_function(
+        self, X: Any, times: Any = None, strata: Any = None
+    ) -> np.ndarray:
         """Predict the probabilities of samples to survive.
 
         Parameters
@@ -281,13 +333,15 @@ class ProximalCox(Proximal):
             Samples.
         times : array-like of shape (n_times,), optional
             Times; those of `event_times_` if not given.
+        strata : array-like of shape (n_samples,), optional
+            Strata of the samples, where the model was fitted with strata.
 
         Returns
         -------
         ndarray of shape (n_samples, n_times)
             The probabilities, falling along each row.
         """
-        return np.exp(-self.predict_cumulative_hazard_function(X, times))
+        return np.exp(-self.predict_cumulative_hazard_function(X, times, strata))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -296,17 +350,15 @@ class ProximalCox(Proximal):
 
 
 def _baseline(datafit: Cox, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Times of events, and the logarithm of Breslow's cumulative hazard there.
+    """Times of events, and logarithms of the cumulative hazards there, by stratum.
 
     By logarithms, so that samples far from zero do not overflow.
     """
-    order = np.argsort(datafit.time, kind="stable")
-    time, weight = datafit.time[order], datafit.s[order]
-    with np.errstate(divide="ignore"):
-        terms = np.log(weight) + z[order]
-    at_risk = np.logaddexp.accumulate(terms[::-1])[::-1]
-    happened = datafit.event[order] & (weight > 0)
-    times, places = np.unique(time[happened], return_inverse=True)
-    events = np.bincount(places, weight[happened])
-    steps = np.log(events) - at_risk[np.searchsorted(time, times, side="left")]
-    return times, np.logaddexp.accumulate(steps)
+    levels, _ = datafit.log_hazards(z)
+    times = np.unique(datafit.event_times)
+    rows = []
+    for stratum in range(len(datafit.strata_labels)):
+        inside = datafit.event_strata == stratum
+        own = np.append(-np.inf, levels[inside])
+        rows.append(own[np.searchsorted(datafit.event_times[inside], times, "right")])
+    return times, np.array(rows)

@@ -166,14 +166,17 @@ class Search:
         self, penalty: Penalty, lams: np.ndarray, X: Any, y: np.ndarray, weight: Any
     ) -> np.ndarray:
         """Scores of shape (n_lams, n_folds)."""
-        cv = check_cv(self.cv, y, classifier=is_classifier(self))
         jobs = (
             delayed(self._fold)(penalty, lams, X, y, weight, train, test)
-            for train, test in weighted_folds(cv.split(X, y), weight)
+            for train, test in weighted_folds(self._folds(X, y), weight)
         )
         scores = Parallel(n_jobs=self.n_jobs)(jobs)
         length = min(map(len, scores))
         return np.array([fold[:length] for fold in scores]).T
+
+    def _folds(self, X: Any, y: np.ndarray) -> Any:
+        """Pairs of training and test samples."""
+        return check_cv(self.cv, y, classifier=is_classifier(self)).split(X, y)
 
     def _fold(
         self,
@@ -185,15 +188,11 @@ class Search:
         train: np.ndarray,
         test: np.ndarray,
     ) -> list[float]:
-        own, held = (None if weight is None else weight[i] for i in (train, test))
+        own = None if weight is None else weight[train]
         datafit = self._datafit(X[train], y[train], own)
         found = self._path(datafit, penalty, lams)
         if self.scoring is None:
-            losses = (
-                self._loss(y[test], np.asarray(X[test] @ w) + b)
-                for w, b in zip(found.coef, found.intercept, strict=True)
-            )
-            return [-float(np.average(loss, weights=held)) for loss in losses]
+            return self._held_out(found, X, y, weight, train, test)
         scorer = check_scoring(self, scoring=self.scoring)
         model = self._model()
         labels = self._labels(y[test])
@@ -202,6 +201,23 @@ class Search:
             model._take(w, b)
             scores.append(scorer(model, X[test], labels))
         return scores
+
+    def _held_out(
+        self,
+        found: PathResult,
+        X: Any,
+        y: np.ndarray,
+        weight: Any,
+        train: np.ndarray,
+        test: np.ndarray,
+    ) -> list[float]:
+        """Minus the mean losses of the test samples along a path."""
+        held = None if weight is None else weight[test]
+        losses = (
+            self._loss(y[test], np.asarray(X[test] @ w) + b)
+            for w, b in zip(found.coef, found.intercept, strict=True)
+        )
+        return [-float(np.average(loss, weights=held)) for loss in losses]
 
     def _model(self) -> Any:
         """A model whose coefficients can be set, to be scored."""
