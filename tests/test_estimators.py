@@ -61,6 +61,8 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = dict.fromkeys(
 
 # targets of some checks are noise, of which sparse models keep no feature
 @pytest.mark.filterwarnings("ignore:No features were selected:UserWarning")
+# and samples of a transport have no target
+@pytest.mark.filterwarnings("ignore:SinkhornTransport.fit got no target:UserWarning")
 @parametrize_with_checks(
     _estimators(),
     expected_failed_checks=lambda est: EXPECTED_FAILURES.get(type(est).__name__, {}),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,10 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from sparseopt._core._arrays import as_distribution
+from sparseopt._core._monitor import caller_level
 from sparseopt._core._params import Boolean, Interval, Options, check_params
 from sparseopt.ot._api import solve
+from sparseopt.ot._labels import encoded, groups
 
 _METRICS = ("sqeuclidean", "euclidean", "cityblock")
 _CHUNK = 4_000_000
@@ -35,12 +40,14 @@ class SinkhornTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Solver, as in `sparseopt.ot.solve`.
     norm : {"max", "median"} or None, default="max"
         Statistic of the cost that it is divided by.
-    out_of_sample : {"softmin", "nearest"}, default="softmin"
-        Map of points that were not fitted: weights ``exp((g_j - c(x, y_j)) / reg)``, or
-        the displacement of the nearest fitted point.
+    out_of_sample : {"softmin", "nearest", "identity"}, default="softmin"
+        Map of points that were not fitted: weights ``exp((g_j - c(x, y_j)) / reg)``,
+        the displacement of the nearest fitted point, or none.  "identity" is for a
+        pipeline that is fitted on the source and then predicts for the target, whose
+        points must not be moved.
     limit_max : float or None, default=10.0
         Cost, in multiples of the largest, between samples whose labels both are known
-        and differ; None ignores labels.  Only used when `fit` gets ``yt``.
+        and differ; None ignores labels.  Only used when `fit` gets `yt`.
     tol : float, optional
         Marginal error; 1e-9, or 1e-5 for float32 samples.
     max_iter : int, optional
@@ -83,9 +90,16 @@ class SinkhornTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    The cost is dense, n_source * n_target numbers.  Without a target `fit` transports
-    the source to itself.  Not for samples on very different scales by feature: scale
-    them first.
+    The cost is dense, n_source * n_target numbers.  Without a target `fit` warns and
+    transports the source to itself.  Not for samples on very different scales by
+    feature: scale them first.
+
+    Fitted points are recognised one by one, and equal ones have one image, so that the
+    image of a point does not depend on what else is transformed.
+
+    With metadata routing `Xt`, `yt`, `mu_s` and `mu_t` are requested by
+    `set_fit_request`; ``Pipeline(..., transform_input=["Xt"])`` has the steps before
+    this one transform the target too.
 
     References
     ----------
@@ -135,24 +149,28 @@ class SinkhornTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.callback = callback
         self.n_threads = n_threads
 
+    # by their names scikit-learn would take them for data that is never routed
+    __metadata_request__fit = {"Xt": None, "yt": None}  # noqa: RUF012
+
     def fit(
-        self, Xs: Any, y: Any = None, Xt: Any = None, yt: Any = None,
+        self, X: Any, y: Any = None, Xt: Any = None, yt: Any = None,
         *, mu_s: Any = None, mu_t: Any = None,
     ) -> SinkhornTransport:  # fmt: skip
         """Fit the plan from source to target.
 
         Parameters
         ----------
-        Xs : array-like of shape (n_source, n_features)
+        X : array-like of shape (n_source, n_features)
             Source samples.
         y : array-like of shape (n_source,), optional
             Labels of the source; used only with `yt`.  Two-dimensional and without `Xt`
-            it is taken for the target samples: ``fit(Xs, Xt)``.
+            it is taken for the target samples: ``fit(X, Xt)``.
         Xt : array-like of shape (n_target, n_features), optional
-            Target samples; the source if not given.
+            Target samples; the source if not given, with a warning.
         yt : array-like of shape (n_target,), optional
-            Labels of the target, -1 where unknown: transport between different known
-            labels is made expensive.
+            Labels of the target: transport between different known labels is made
+            expensive.  None and NaN are unknown labels, in `y` too, and so is -1 unless
+            it is a label in `y`.
         mu_s, mu_t : array-like, optional
             Masses of the samples, uniform if not given.
 
@@ -160,12 +178,31 @@ class SinkhornTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         -------
         SinkhornTransport
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            For bad samples, masses or labels, continuous ones among them; for a median
+            of zero with ``norm="median"``.
+
+        Warns
+        -----
+        UserWarning
+            If there is no target.
         """
         check_params(type(self), _CONSTRAINTS, self.get_params(deep=False))
         kinds = [np.float64, np.float32]
-        Xs = validate_data(self, Xs, dtype=kinds)
+        Xs = validate_data(self, X, dtype=kinds)
         if Xt is None and np.asarray(y).ndim == 2:
             Xt, y = y, None
+        if Xt is None:
+            warnings.warn(
+                "SinkhornTransport.fit got no target 'Xt' and transports the source to "
+                "itself. In a pipeline the target is passed as STEP__Xt=Xt, or routed "
+                "after set_fit_request(Xt=True).",
+                UserWarning,
+                stacklevel=caller_level(),
+            )
         Xt = Xs if Xt is None else self._check(Xt, "Xt", Xs.dtype)
         mu_s = as_distribution(mu_s, Xs.shape[0], "mu_s")
         mu_t = as_distribution(mu_t, Xt.shape[0], "mu_t")
@@ -186,12 +223,12 @@ class SinkhornTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.Xs_, self.Xt_ = Xs.copy(), Xt.copy()
         return self
 
-    def transform(self, Xs: Any) -> np.ndarray:
+    def transform(self, X: Any) -> np.ndarray:
         """Map source points into the target.
 
         Parameters
         ----------
-        Xs : array-like of shape (n, n_features)
+        X : array-like of shape (n, n_features)
             Points of the source domain, fitted or new.
 
         Returns
@@ -200,20 +237,17 @@ class SinkhornTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Barycentric images.
         """
         check_is_fitted(self)
-        Xs = validate_data(self, Xs, dtype=[np.float64, np.float32], reset=False)
-        if self.out_of_sample == "nearest":
-            return self._nearest(Xs, self.Xs_, self.result_.a_to_b(self.Xt_))
-        out = self._softmin(Xs, self.Xt_, self.potentials_[1], self.mu_t_, self.Xt_)
-        if self._limited and np.array_equal(Xs, self.Xs_):
-            return self._mapped(out, self.mu_s_, self.result_.a_to_b(self.Xt_))
-        return out
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        images = partial(self.result_.a_to_b, self.Xt_)
+        source, target = (self.Xs_, self.mu_s_), (self.Xt_, self.mu_t_)
+        return self._map(X, source, target, self.potentials_[1], images)
 
-    def inverse_transform(self, Xt: Any) -> np.ndarray:
+    def inverse_transform(self, X: Any) -> np.ndarray:
         """Map target points into the source.
 
         Parameters
         ----------
-        Xt : array-like of shape (n, n_features)
+        X : array-like of shape (n, n_features)
             Points of the target domain, fitted or new.
 
         Returns
@@ -222,13 +256,10 @@ class SinkhornTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Barycentric images.
         """
         check_is_fitted(self)
-        Xt = self._check(Xt, "Xt", self.Xt_.dtype)
-        if self.out_of_sample == "nearest":
-            return self._nearest(Xt, self.Xt_, self.result_.b_to_a(self.Xs_))
-        out = self._softmin(Xt, self.Xs_, self.potentials_[0], self.mu_s_, self.Xs_)
-        if self._limited and np.array_equal(Xt, self.Xt_):
-            return self._mapped(out, self.mu_t_, self.result_.b_to_a(self.Xs_))
-        return out
+        X = self._check(X, "X", self.Xt_.dtype)
+        images = partial(self.result_.b_to_a, self.Xs_)
+        source, target = (self.Xs_, self.mu_s_), (self.Xt_, self.mu_t_)
+        return self._map(X, target, source, self.potentials_[0], images)
 
     def transform_labels(self, ys: Any) -> np.ndarray:
         """Give target points the label that sends them most mass.
@@ -241,7 +272,8 @@ class SinkhornTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_target,)
-            For each target point the label that sends it most mass.
+            For each target point the label that sends it most mass, or would send it
+            most if the point had some.
         """
         check_is_fitted(self)
         ys = check_array(ys, ensure_2d=False, dtype=None)
@@ -251,14 +283,27 @@ class SinkhornTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"each source sample. Got shape {ys.shape}."
             )
         classes, index = np.unique(ys, return_inverse=True)
+        plan, empty = self.coupling_, self.mu_t_ == 0
+        if empty.any():
+            keep = self.mu_s_ > 0
+            logits = self.potentials_[0][keep, None] - self.cost_[np.ix_(keep, empty)]
+            logits -= logits.max(axis=0)
+            plan = plan.copy()
+            plan[np.ix_(keep, empty)] = np.exp(logits / self.result_.reg)
         votes = np.zeros((len(classes), self.Xt_.shape[0]))
-        np.add.at(votes, index, self.coupling_)
+        np.add.at(votes, index, plan)
         return classes[votes.argmax(axis=0)]
 
     def _scale(self, cost: np.ndarray) -> float:
         if self.norm is None:
             return 1.0
-        return float(np.max(cost) if self.norm == "max" else np.median(cost))
+        scale = float(np.max(cost) if self.norm == "max" else np.median(cost))
+        if scale == 0 and cost.any():
+            raise ValueError(
+                "With norm='median' the median distance must be positive. Got 0, since "
+                "most samples of source and target coincide; use norm='max'."
+            )
+        return scale
 
     def _check(self, X: Any, name: str, dtype: Any) -> np.ndarray:
         array = check_array(X, dtype=dtype, input_name=name)
@@ -285,21 +330,46 @@ class SinkhornTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             raise ValueError("Labels 'yt' of the target need labels 'y' of the source.")
         if yt is None or self.limit_max is None:
             return False
-        y = check_array(y, ensure_2d=False, dtype=None)
-        yt = check_array(yt, ensure_2d=False, dtype=None)
-        if (y.shape[0], yt.shape[0]) != cost.shape:
-            raise ValueError(
-                "The 'y' and 'yt' arrays must have one label for each sample, "
-                f"{cost.shape}. Got {(y.shape[0], yt.shape[0])}."
-            )
-        differ = (y[:, None] != yt[None, :]) & (y[:, None] != -1) & (yt[None, :] != -1)
+        y, yt = encoded(y, yt, cost.shape)
+        differ = (y[:, None] != yt) & (y[:, None] >= 0) & (yt >= 0)
         cost[differ] = self.limit_max * cost.max()
         return True
 
+    def _map(
+        self,
+        X: np.ndarray,
+        fitted: tuple[np.ndarray, np.ndarray],
+        other: tuple[np.ndarray, np.ndarray],
+        potential: np.ndarray,
+        images: Callable[[], np.ndarray],
+    ) -> np.ndarray:
+        """Images of points of the side of `fitted` in the other one."""
+        (points, mass), (others, other_mass) = fitted, other
+        if self.out_of_sample == "nearest":
+            return self._nearest(X, points, images())
+        if self.out_of_sample == "identity":
+            return self._mapped(X.copy(), X, points, mass, images())
+        out = self._softmin(X, others, potential, other_mass, others)
+        # the plan knows the labels, of which the map knows nothing
+        return self._mapped(out, X, points, mass, images()) if self._limited else out
+
     @staticmethod
-    def _mapped(out: np.ndarray, mass: np.ndarray, images: np.ndarray) -> np.ndarray:
-        """Images by the plan, which knows the labels, of fitted points with mass."""
-        return np.where(mass[:, None] > 0, images, out)
+    def _mapped(
+        out: np.ndarray,
+        X: np.ndarray,
+        fitted: np.ndarray,
+        mass: np.ndarray,
+        images: np.ndarray,
+    ) -> np.ndarray:
+        """`out`, but images by the plan for points that are fitted and have mass."""
+        group, index = groups(fitted, X)
+        keep = mass > 0
+        total = np.bincount(group, weights=mass)
+        sums = np.zeros((len(total), images.shape[1]))
+        np.add.at(sums, group[keep], mass[keep, None] * images[keep])
+        known = (index >= 0) & (total[index] > 0)
+        out[known] = sums[index[known]] / total[index[known], None]
+        return out
 
     def _softmin(
         self,
@@ -336,7 +406,7 @@ _CONSTRAINTS: dict[str, list[Any]] = {
     "reg": [Interval(0, None, closed="neither")],
     "metric": [Options(*_METRICS)],
     "norm": [Options("max", "median"), None],
-    "out_of_sample": [Options("softmin", "nearest")],
+    "out_of_sample": [Options("softmin", "nearest", "identity")],
     "limit_max": [Interval(0, None, closed="neither"), None],
     "verbose": [Interval(0, None, integer=True), Boolean],
 }
