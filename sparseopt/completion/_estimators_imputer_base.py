@@ -25,7 +25,7 @@ _RANK = 10
 _COLUMNS, _SHARE = 300, 0.25
 # Of what missing entries have left to go, where the prior is chosen, and where it is
 # given.
-_TOL = {"auto": 0.05, "given": 1e-4}
+_TOL = {"auto": 0.1, "given": 1e-4}
 # Of an iteration, for each entry and column.
 _SECONDS = 5e-10
 

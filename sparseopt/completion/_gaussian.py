@@ -42,8 +42,8 @@ _MANY_ROWS = 0.05
 _ROUGH = 5.0
 # Squared error, relative to the least, that better densities may cost.
 _ROOM = 1.01
-# Parts of the rows that are judged one by one, for the sake of memory.
-_PARTS = 8
+# Rows by which models are judged.
+_JUDGED = 512
 # Largest ratio of successive steps that is believed.
 _SLOWEST = 0.9
 
@@ -208,7 +208,8 @@ class Rows:
             Inverse conditional variances.
         """
         Z, w, seen = self.Z[at], self.w[at], self.seen[at]
-        own = Patterns(seen).own(model.precision)
+        patterns = self.patterns if len(at) == len(self.Z) else Patterns(seen)
+        own = patterns.own(model.precision)
         G = Z @ model.precision
         share = w / (self.total * (1 + model.alpha))
         leverage = share * np.einsum("ij,ij->i", G, Z) + w / self.total
@@ -315,15 +316,18 @@ def _squares(rows: Rows, model: Gaussian) -> tuple[float, float]:
 def _scores(rows: Rows, model: Gaussian) -> tuple[float, float]:
     """Minus the logarithms of the densities of observed entries, and squared errors."""
     rows.expect(model)
-    surprise = squares = 0.0
-    for at in np.array_split(np.arange(len(rows.Z)), _PARTS):
-        if len(at):
-            residuals, own = rows.left_out(model, at)
-            square = np.square(residuals, out=residuals)
-            terms = np.where(rows.seen[at], own * square - np.log(own), 0)
-            surprise += float(rows.w[at] @ terms.sum(axis=1))
-            squares += float(rows.w[at] @ square.sum(axis=1))
-    return surprise, squares
+    at = spread(np.flatnonzero(rows.w > 0), _JUDGED)
+    residuals, own = rows.left_out(model, at)
+    w, square = rows.w[at], np.square(residuals, out=residuals)
+    terms = np.where(rows.seen[at], own * square - np.log(own), 0)
+    return float(w @ terms.sum(axis=1)), float(w @ square.sum(axis=1))
+
+
+def spread(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of them, evenly spread."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
 def _em(

@@ -1,7 +1,8 @@
 """What a Gaussian leaves to the rows that are nearest: curves and clusters.
 
 The mean of the nearest donors has, in each column, the share that predicts observed
-entries best when parts of their rows are taken out in turn.
+entries best when parts of their rows are taken out in turn. It is that of all columns,
+as far as a column does not surely have another one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.completion._gaussian import Gaussian, Patterns, Rows
+from sparseopt.completion._gaussian import Gaussian, Patterns, Rows, spread
 from sparseopt.completion._patterns import neighbour_means
 
 # Rows that others are compared with: no more, and no less where they are so many, than
@@ -18,8 +19,6 @@ from sparseopt.completion._patterns import neighbour_means
 _DONORS, _FEW, _PAIRS = 2000, 256, 8_000_000
 # Rows whose entries are tried, and parts that are taken out in turn.
 _TRIED, _PARTS = 256, 5
-# Entries of the whole table that the share of a column is drawn to its common one by.
-_PRIOR = 50.0
 # Squared distance of a coordinate that counts as none.
 _FLOOR = 1e-9
 _BLOCK = 1 << 18
@@ -88,7 +87,7 @@ def find_neighbours(rows: Rows, model: Gaussian, k: int) -> Neighbours:
     """
     Z, seen, w = rows.Z, rows.seen, rows.w
     able = np.flatnonzero((w > 0) & seen.any(axis=1))
-    chosen = _spread(able, min(_DONORS, max(_FEW, _PAIRS // len(Z))))
+    chosen = spread(able, min(_DONORS, max(_FEW, _PAIRS // len(Z))))
     found = Neighbours(
         donors=np.ascontiguousarray(Z[chosen].T),
         has=np.ascontiguousarray(seen[chosen].T).view(np.uint8),
@@ -103,11 +102,11 @@ def find_neighbours(rows: Rows, model: Gaussian, k: int) -> Neighbours:
 
 def _judge(found: Neighbours, rows: Rows, model: Gaussian, chosen: np.ndarray) -> None:
     """Shares, by entries that are taken out."""
-    tried = _spread(chosen, _TRIED)
+    tried = spread(chosen, _TRIED)
     own, Z, seen = np.searchsorted(chosen, tried), rows.Z[tried], rows.seen[tried]
     w = rows.w[tried][:, None]
     part = np.add.outer(np.arange(len(Z)), np.arange(Z.shape[1])) % _PARTS
-    gain, size, count = np.zeros(Z.shape[1]), np.zeros(Z.shape[1]), 0
+    gain, size, noise = np.zeros((3, Z.shape[1]))
     for n in range(_PARTS):
         out = seen & (part == n)
         left = seen & ~out
@@ -118,17 +117,19 @@ def _judge(found: Neighbours, rows: Rows, model: Gaussian, chosen: np.ndarray) -
         leverage = (quad / (1 + model.alpha) + 1)[:, None] * w / rows.total
         guess = np.where(out, Z - (Z - guess) / (1 - np.minimum(leverage, 0.9)), guess)
         step = np.where(out, found.means(guess, left, own) - guess, 0)
-        gain += (w * step * (Z - guess)).sum(axis=0)
+        product = w * step * (Z - guess)
+        gain += product.sum(axis=0)
+        noise += np.square(product).sum(axis=0)
         size += (w * step * step).sum(axis=0)
-        count += int(np.count_nonzero(out))
     if size.sum() > 0:
-        common = max(0.0, gain.sum() / size.sum())
-        prior = _PRIOR * size.sum() / count
-        found.share = np.clip((gain + common * prior) / (size + prior), 0, 1)
+        common = _sure(gain.sum(), noise.sum()) / size.sum()
+        other = _sure(gain - common * size, noise)
+        share = common + other / np.where(size > 0, size, 1)
+        found.share = np.clip(share, 0.0, 1.0) + 0.0  # no minus zero
 
 
-def _spread(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of them, evenly spread."""
-    if len(rows) <= most:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+def _sure(value: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """What is left of an estimate without what its noise would be (James and Stein)."""
+    ratio = variance / np.where(value != 0, value * value, 1)
+    out: np.ndarray = value * np.maximum(0, 1 - ratio)
+    return out

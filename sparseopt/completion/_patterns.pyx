@@ -11,30 +11,43 @@ from libc.math cimport INFINITY, log
 from libc.stdint cimport int64_t, uint8_t
 
 
-cdef int invert(int64_t m, double* A, double* logdet) noexcept nogil:
-    """Invert a positive definite matrix in place by Gauss-Jordan steps; 1 if it is none."""
+cdef int invert(int64_t m, double* A, double* c, double* logdet) noexcept nogil:
+    """Invert a positive definite matrix in place by sweeps; 1 if it is none.
+
+    Only the lower triangle is swept; c is room for a column.
+    """
     cdef int64_t i, j, k
     cdef double pivot, f
     cdef double* a
-    cdef double* b
     logdet[0] = 0
     for k in range(m):
-        b = A + k * m
-        pivot = b[k]
+        a = A + k * m
+        for j in range(k):
+            c[j] = a[j]
+        for i in range(k, m):
+            c[i] = A[i * m + k]
+        pivot = c[k]
         if not pivot > 0:
             return 1
         logdet[0] += log(pivot)
         pivot = 1 / pivot
-        b[k] = 1
-        for j in range(m):
-            b[j] *= pivot
         for i in range(m):
             if i != k:
+                f = c[i] * pivot
                 a = A + i * m
-                f = a[k]
-                a[k] = 0
-                for j in range(m):
-                    a[j] -= f * b[j]
+                for j in range(i + 1):
+                    a[j] -= f * c[j]
+        a = A + k * m
+        for j in range(k):
+            a[j] = c[j] * pivot
+        for i in range(k + 1, m):
+            A[i * m + k] = c[i] * pivot
+        a[k] = -pivot
+    for i in range(m):
+        for j in range(i):
+            A[i * m + j] = -A[i * m + j]
+            A[j * m + i] = A[i * m + j]
+        A[i * m + i] = -A[i * m + i]
     return 0
 
 
@@ -44,30 +57,37 @@ cdef int fill_chunk(int64_t g0, int64_t g1, const int64_t* starts, const int64_t
                     double* quad, double* logdet, double* moved, double* A) noexcept nogil:
     cdef int64_t g, e, i, j, r, m, p = L.shape[0]
     cdef const int64_t* at
+    cdef const double* x
+    cdef double* b
     cdef double total, step, det
     for g in range(g0, g1):
         m = places[g + 1] - places[g]
         at = missing + places[g]
         for i in range(m):
-            for j in range(m):
-                A[i * m + j] = L[at[i], at[j]]
-        if invert(m, A, &det):
+            x = &L[at[i], 0]
+            b = A + i * m
+            for j in range(i + 1):
+                b[j] = x[at[j]]
+        if invert(m, A, A + m * m, &det):
             return 1
         total = 0
         for e in range(starts[g], starts[g + 1]):
             r = rows[e]
             total += w[r]
             logdet[r] = det
+            x = &G[r, 0]
             for i in range(m):
+                b = A + i * m
                 step = 0
                 for j in range(m):
-                    step += A[i * m + j] * G[r, at[j]]
-                quad[r] -= step * G[r, at[i]]
-                moved[r] += step * step / A[i * m + i]
+                    step += b[j] * x[at[j]]
+                quad[r] -= step * x[at[i]]
+                moved[r] += step * step / b[i]
                 Z[r, at[i]] -= step
         for i in range(m):
+            b = C + at[i] * p
             for j in range(m):
-                C[at[i] * p + at[j]] += total * A[i * m + j]
+                b[at[j]] += total * A[i * m + j]
     return 0
 
 
@@ -86,7 +106,8 @@ def fill(const double[:, ::1] L, const double[:, ::1] G, const int64_t[::1] star
     cdef int bad = 0
     if missing.shape[0] == 0:
         return True
-    cdef double[:, ::1] A = np.empty((n, max(1, np.diff(places).max()) ** 2))
+    cdef int64_t most = np.diff(places).max()
+    cdef double[:, ::1] A = np.empty((n, most * (most + 1) + 1))
     for c in prange(n, nogil=True, num_threads=n_threads, schedule="dynamic", chunksize=1):
         bad += fill_chunk(chunks[c], chunks[c + 1], &starts[0], &rows[0], &places[0],
                           &missing[0], L, G, &w[0], Z, &C[c, 0, 0], &quad[0], &logdet[0],
@@ -100,12 +121,15 @@ def own_precisions(const double[:, ::1] L, const int64_t[::1] starts, const int6
 
     Where it is observed, L_jj - L_jM inv(L_MM) L_Mj; where not, 1 / inv(L_MM)_jj.
     """
-    cdef int64_t g, e, i, j, k, m, p = L.shape[0]
-    cdef double det, x, y
-    cdef double[::1] work = np.empty(max(1, np.diff(places).max()) ** 2)
-    cdef double[::1] own = np.empty(p)
+    cdef int64_t g, e, i, j, k, m, p = L.shape[0], most = max(1, np.diff(places).max())
+    cdef double det
+    cdef double[::1] work = np.empty(most * (most + 1))
+    cdef double[::1] own = np.empty(p), product = np.empty(p)
     cdef double* A = &work[0]
+    cdef double* y = &product[0]
+    cdef const double* x
     cdef const int64_t* at
+    cdef double f
     cdef int bad = 0
     with nogil:
         for g in range(starts.shape[0] - 1):
@@ -114,19 +138,24 @@ def own_precisions(const double[:, ::1] L, const int64_t[::1] starts, const int6
             if m > 0:
                 at = &missing[0] + places[g]
             for i in range(m):
-                for j in range(m):
+                for j in range(i + 1):
                     A[i * m + j] = L[at[i], at[j]]
-            bad = invert(m, A, &det)
+            bad = invert(m, A, A + m * m, &det)
             if bad:
                 break
             for k in range(p):
-                x = L[k, k]
-                for i in range(m):
-                    y = 0
-                    for j in range(m):
-                        y += A[i * m + j] * L[k, at[j]]
-                    x -= y * L[k, at[i]]
-                own[k] = x
+                own[k] = L[k, k]
+            for i in range(m):
+                for k in range(p):
+                    y[k] = 0
+                for j in range(m):
+                    f = A[i * m + j]
+                    x = &L[at[j], 0]
+                    for k in range(p):
+                        y[k] += f * x[k]
+                x = &L[at[i], 0]
+                for k in range(p):
+                    own[k] -= y[k] * x[k]
             for i in range(m):
                 own[at[i]] = 1 / A[i * m + i]
             for e in range(starts[g], starts[g + 1]):

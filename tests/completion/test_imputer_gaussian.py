@@ -258,9 +258,13 @@ def test_better_than_the_gaussian_where_there_are_clusters():
     assert np.mean(ratios) < 0.98
 
 
-def test_no_share_of_neighbours_where_all_is_linear():
-    _, table = holes(low_rank(2000, 6, 2, 0.5), 0.2)
-    assert LowRankImputer().fit(table).result_.neighbor_share.max() < 0.25
+def test_neighbours_do_no_harm_where_all_is_linear():
+    for seed in range(3):
+        X = low_rank(1000, 6, 2, 0.5, seed)
+        hole, table = holes(X, 0.2, seed)
+        near, plain = (LowRankImputer(n_neighbors=k).fit(table) for k in (10, 0))
+        errors = [rms(fit.transform(table), X, hole) for fit in (near, plain)]
+        assert errors[0] < 1.02 * errors[1]
 
 
 def test_draws_have_the_spread_of_the_posterior():
