@@ -83,8 +83,9 @@ class LowRankImputer(TableModel):
         Bounds of imputed values, the same for all columns; None in it is no bound.
     tol : float, optional
         Of the Gaussian a bound on what imputed values have left to go, in conditional
-        standard deviations: .1, or 1e-4 where `alpha` is given.  With `n_components`
-        the relative error at the observed entries: 1e-8, or 1e-5 for float32.
+        standard deviations, and on the relative change of their squares: .1, or 1e-4
+        where `alpha` is given.  Of `complete` the relative error at the observed
+        entries: 1e-8, or 1e-5 for float32.
     max_iter : int, default=500
         Iteration limit.
     max_time : float, optional

@@ -39,7 +39,7 @@ _GRID = (8.0, 4.0, 2.0, 1.0)
 # Columns for each row below which the least of them is as good as any.
 _MANY_ROWS = 0.05
 # Tolerance of a trial, relative to that of the fit.
-_ROUGH = 5.0
+_ROUGH = 2.0
 # Squared error, relative to the least, that better densities may cost.
 _ROOM = 1.01
 # Rows by which models are judged.
@@ -247,7 +247,8 @@ def fit_gaussian(
         column, or more where that predicts observed entries better.
     tol : float
         Bound on what missing entries have left to go, root mean square, in units of
-        their conditional standard deviation.
+        their conditional standard deviation, and on the change of the logarithms of
+        conditional variances.
     centre : bool
         Whether the mean is fitted.
     rank : int or None
@@ -275,7 +276,7 @@ def fit_gaussian(
     if fit is None or fit.status is Status.CONVERGED:
         fit = em(start, n_iter=fit.n_iter if fit else 0)
     if fit.status is Status.CONVERGED and _close(fit.model):
-        fit = _best(rows, rough, fit.model, fit, _scores, floor=FLOORS[1:])
+        fit = _best(rows, em, fit.model, fit, _scores, floor=FLOORS[1:])
         if fit.status is Status.CONVERGED:
             fit = em(fit.model, n_iter=fit.n_iter)
     return fit
@@ -340,10 +341,14 @@ def _em(
         objective = _objective(rows, model, expected)
         steps = float(rows.w @ expected.moved)
         step = math.sqrt(steps / rows.n_missing) if rows.n_missing else 0.0
-        # what is left to go where each step is that part of the one before
+        # what is left to go where each step is that part of the one before; the first
+        # is of the model that was before
         residual = step / (1 - min(step / last, _SLOWEST)) if last else step
-        last = step
+        last = step if n_iter > first else math.inf
+        before = model.precision.diagonal()
         model = _maximise(rows, model, expected.cov, centre)
+        shrunk = np.log(model.precision.diagonal() / before)
+        residual = max(residual, float(np.abs(shrunk).max()))
         n_iter += 1
         stop = watch(n_iter, objective, residual, model)
         if residual <= tol and n_iter > first + 1:

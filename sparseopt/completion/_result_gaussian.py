@@ -18,7 +18,8 @@ class GaussianResult(Result):
     ``converged``, ``message``, ``n_iter``, ``objective`` (minus the logarithm of the
     posterior density, for each row, of standardised columns), ``residual`` (what
     missing entries had left to go, root mean square, in conditional standard
-    deviations), ``history`` and ``elapsed``.
+    deviations, or the last relative change of a conditional variance), ``history`` and
+    ``elapsed``.
 
     Parameters
     ----------
