@@ -5,7 +5,8 @@ from sparseopt.linear_model._composed import Composed, overlapping_group_lasso
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafit_cox import Cox
 from sparseopt.linear_model._datafit_huber import Huber
-from sparseopt.linear_model._datafits_more import Multinomial, Poisson
+from sparseopt.linear_model._datafit_rates import Gamma, Poisson, Tweedie
+from sparseopt.linear_model._datafits_more import Multinomial
 from sparseopt.linear_model._envelope_cv import (
     SparseEnvelopeClassifierCV,
     SparseEnvelopeRegressorCV,
@@ -31,6 +32,7 @@ __all__ = [
     "CompositeResult",
     "Cox",
     "Datafit",
+    "Gamma",
     "Huber",
     "LeastSquares",
     "Logistic",
@@ -48,6 +50,7 @@ __all__ = [
     "SparseEnvelopeRegressor",
     "SparseEnvelopeRegressorCV",
     "SubsetResult",
+    "Tweedie",
     "best_subset",
     "minimize_composite",
     "overlapping_group_lasso",

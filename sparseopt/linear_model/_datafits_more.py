@@ -1,4 +1,4 @@
-"""Smooth data-fitting terms beyond squares and two classes."""
+"""Cross entropy of several classes."""
 
 from __future__ import annotations
 
@@ -13,80 +13,6 @@ from sparseopt.linear_model._datafit import Datafit
 
 # Rounding of sums of targets, relative: what a constraint may be violated by.
 _SLACK = 1e-13
-# Least unit of the gap of a loss that cancels, relative to its terms.
-_LEAST_SHARE = 1e-6
-
-
-class Poisson(Datafit):
-    """Half the Poisson deviance, ``l(y, z) = exp(z) - y z + y log(y) - y``.
-
-    The rate of a sample is ``exp(z)``.  The loss has no bounded second derivative, so
-    solvers have to search for their steps.
-
-    Parameters
-    ----------
-    X : array-like, sparse matrix or LinearOperator of shape (n, p)
-        Samples; never modified, sparse ones never made dense.
-    y : array-like of shape (n,)
-        Counts, or rates with exposures as weights; not negative, with a positive sum.
-    sample_weight : array-like of shape (n,), optional
-        Weights of the samples, not negative; they are divided by their sum.
-    fit_intercept : bool, default=False
-        Whether an unpenalised intercept is added.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sparseopt.linear_model import Poisson
-    >>> datafit = Poisson([[1.0], [2.0]], [1, 1])
-    >>> datafit.value(np.zeros(2))
-    0.0
-    """
-
-    def _targets(self, y: Any) -> np.ndarray:
-        y = super()._targets(y)
-        if y.min() < 0:
-            raise ValueError(
-                "The 'y' array must not be negative for Poisson. "
-                f"Got a minimum of {y.min():.6g}."
-            )
-        if not self.s @ y > 0:
-            raise ValueError(
-                "The 'y' array must have a positive entry with a positive weight for "
-                f"Poisson. Got a weighted sum of {self.s @ y}."
-            )
-        self._base = float(self.s @ (xlogy(y, y) - y))
-        return y
-
-    def value(self, z: np.ndarray) -> float:
-        with np.errstate(over="ignore"):
-            return float(self.s @ (np.exp(z) - self.y * z)) + self._base
-
-    def gradient(self, z: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            return self.s * (np.exp(z) - self.y)
-
-    def hessian(self, z: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            return self.s * np.exp(z)
-
-    def conjugate(self, theta: np.ndarray) -> float:
-        inside = self.s > 0
-        if np.any(theta[~inside]):
-            return math.inf
-        s = self.s[inside]
-        rate = self.y[inside] + theta[inside] / s
-        if rate.min() < 0.0:
-            return math.inf
-        return float(s @ (xlogy(rate, rate) - rate)) - self._base
-
-    def shift(self, z: np.ndarray) -> float:
-        top = float(z.max())
-        return math.log(self.s @ self.y) - math.log(self.s @ np.exp(z - top)) - top
-
-    def scale(self) -> float:
-        terms = np.abs(xlogy(self.y, self.y)) + self.y
-        return max(super().scale(), _LEAST_SHARE * float(self.s @ terms))
 
 
 class Multinomial(Datafit):

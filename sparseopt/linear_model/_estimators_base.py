@@ -23,7 +23,8 @@ from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._composed import Composed
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafit_huber import Huber
-from sparseopt.linear_model._datafits_more import Multinomial, Poisson
+from sparseopt.linear_model._datafit_rates import Poisson
+from sparseopt.linear_model._datafits_more import Multinomial
 from sparseopt.linear_model._design import check_structure
 from sparseopt.linear_model._selector import SupportSelector
 from sparseopt.linear_model._solvers import NAMES

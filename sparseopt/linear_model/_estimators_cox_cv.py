@@ -106,7 +106,7 @@ class ProximalCoxCV(Search, ProximalCox):
     >>> death = rng.exponential(np.exp(-X[:, 3] + X[:, 8]))
     >>> end = rng.exponential(3.0, 200)
     >>> y = np.stack([np.minimum(death, end), death <= end], axis=1)
-    >>> ProximalCoxCV("mcp", ties="efron").fit(X, y).support_
+    >>> ProximalCoxCV("mcp", ties="efron", one_se=True).fit(X, y).support_
     array([3, 8])
     """
 

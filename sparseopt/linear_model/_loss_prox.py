@@ -9,7 +9,8 @@ from scipy.special import expit, wrightomega
 
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafit_huber import Huber
-from sparseopt.linear_model._datafits_more import Multinomial, Poisson
+from sparseopt.linear_model._datafit_rates import Gamma, Poisson
+from sparseopt.linear_model._datafits_more import Multinomial
 
 
 def known(datafit: Datafit) -> bool:
@@ -52,8 +53,15 @@ def _logistic(datafit: Any, c: np.ndarray, rho: float) -> np.ndarray:
 
 
 def _poisson(datafit: Any, c: np.ndarray, rho: float) -> np.ndarray:
+    offset = 0.0 if datafit.offset is None else datafit.offset
     q = c + datafit.y / rho
-    return q - wrightomega(q - np.log(rho)).real
+    return q - wrightomega(q + offset - np.log(rho)).real
+
+
+def _gamma(datafit: Any, c: np.ndarray, rho: float) -> np.ndarray:
+    offset = 0.0 if datafit.offset is None else datafit.offset
+    q = c - 1.0 / rho
+    return q + wrightomega(np.log(datafit.y) - offset - q - np.log(rho)).real
 
 
 def _multinomial(datafit: Any, c: np.ndarray, rho: float) -> np.ndarray:
@@ -93,5 +101,6 @@ _PROX: dict[type, Any] = {
     Huber: _huber,
     Logistic: _logistic,
     Poisson: _poisson,
+    Gamma: _gamma,
     Multinomial: _multinomial,
 }

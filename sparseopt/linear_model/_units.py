@@ -22,7 +22,8 @@ from sparseopt.linear_model._column_units import by_columns, divided_columns
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafit_cox import Cox
 from sparseopt.linear_model._datafit_huber import Huber
-from sparseopt.linear_model._datafits_more import Multinomial, Poisson
+from sparseopt.linear_model._datafit_rates import Gamma, Poisson, Tweedie
+from sparseopt.linear_model._datafits_more import Multinomial
 from sparseopt.linear_model._design import Design, usual_range
 from sparseopt.prox import (
     L0,
@@ -49,7 +50,10 @@ from sparseopt.prox import (
 )
 
 # Degree of the loss in the unit of the targets; 0 where targets have no unit.
-_DEGREES = {LeastSquares: 2, Huber: 2, Logistic: 0, Multinomial: 0, Poisson: 0, Cox: 0}
+_DEGREES = {
+    **{LeastSquares: 2, Huber: 2, Logistic: 0, Multinomial: 0, Cox: 0},
+    **{Poisson: 0, Gamma: 0, Tweedie: 0},
+}
 # Strengths beyond make all coefficients zero, or differ from that by nothing.
 _MOST = 1e140
 # Concave penalties bent less than that are straight over any coefficients.
