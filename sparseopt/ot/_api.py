@@ -88,7 +88,8 @@ def solve(
     C : array-like of shape (n, m)
         Cost of moving a unit of mass, finite, of any sign; float32 and float64 are
         kept, integers become float64.  C and Fortran order are used without a copy
-        unless some masses are zero or one side is 16 times longer; never modified.
+        unless some masses are zero, one side is 16 times longer, or a constant is more
+        than four times the range, which is subtracted; never modified.
     a : array-like of shape (n,), optional
         Source masses, non-negative; uniform with sum 1 if not given.
     b : array-like of shape (m,), optional
@@ -205,7 +206,7 @@ def solve(
         verbose=verbose,
         callback=callback,
         fields=("reg", "nnz", "step"),
-        state={"potentials": lambda: expand(run.problem, run.duals, C, a, b)},
+        state={"potentials": lambda: expand(run.problem, run.duals, C, a, b)[:2]},
     )
     with run.monitor:
         status = _solve(run, _METHODS[method])
@@ -312,7 +313,7 @@ def _initial(problem: Problem, C: np.ndarray, init: Any) -> tuple | None:
             "The 'init' parameter of sparseopt.ot.solve must be an OTResult, a pair of "
             f"potentials or None. Got {describe(init)}."
         )
-    f = as_vector(pair[0], "init[0]", C.shape[0])
+    f = as_vector(pair[0], "init[0]", C.shape[0]) - problem.offset
     g = as_vector(pair[1], "init[1]", C.shape[1])
     sides = (g, f) if problem.transposed else (f, g)
     f, g = (
@@ -348,7 +349,7 @@ def _result(
         status = Status.CONVERGED
     elif error > run.tol and status is Status.CONVERGED:
         status = Status.PRECISION  # rows are exact only up to the rounding of f
-    f, g = expand(p, run.duals, C, a, b)
+    f, g, inner = expand(p, run.duals, C, a, b)
     return OTResult(
         potentials=(f, g),
         value=proof.value,
@@ -370,6 +371,7 @@ def _result(
         _cost=C,
         _masses=(a, b),
         _mark=mark,
+        _inner=(inner, p.offset) if p.offset else None,
     )
 
 
@@ -379,8 +381,11 @@ _REACHED = (Status.MAX_ITER, Status.STALLED, Status.PRECISION, Status.TIME_LIMIT
 
 def expand(
     p: Problem, d: Duals, C: np.ndarray, a: np.ndarray, b: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Potentials of all the caller's rows and columns, with mean(g) = 0."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Potentials f, g of all the caller's rows and columns, with mean(g) = 0.
+
+    Third, `f` for the cost less its offset, which `f` itself rounds to its digits.
+    """
     m = p.shape[1]
     # before the first pass no reg belongs to the potentials
     reg = d.reg if math.isfinite(d.reg) else p.reg
@@ -397,15 +402,15 @@ def expand(
             f"entries up to {p.size * p.unit:.3g}; divide 'C' and 'reg' by a constant."
         )
     if keep[0] is None and keep[1] is None:
-        return f, g
+        return f + p.offset, g, f
     full_f, full_g = np.empty(C.shape[0]), np.empty(C.shape[1])
     rows = slice(None) if keep[0] is None else keep[0]
     columns = slice(None) if keep[1] is None else keep[1]
     full_f[rows], full_g[columns] = f, g
     if keep[1] is not None:
         out = b == 0
-        full_g[out] = (C[rows][:, out] - f[:, None]).min(axis=0)
+        full_g[out] = ((C[rows][:, out] - p.offset) - f[:, None]).min(axis=0)
     if keep[0] is not None:
         out = a == 0
-        full_f[out] = (C[out][:, columns] - g).min(axis=1)
-    return full_f, full_g
+        full_f[out] = ((C[out][:, columns] - p.offset) - g).min(axis=1)
+    return full_f + p.offset, full_g, full_f

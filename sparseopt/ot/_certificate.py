@@ -46,11 +46,14 @@ def certify(run: Run) -> Certificate:
     # <C, P> + reg <P, log P> = <P, f + g>: no logarithm of an entry is needed
     dual = p.a @ d.f + c @ g
     scale, log_mass = p.mass * p.unit, math.log(p.mass)
+    offset = p.mass * p.offset
     return Certificate(
-        value=float(scale * (dual - p.reg * (p.a @ p.loga + c @ p.logb))),
-        value_linear=float(scale * linear.sum()),
-        value_entropic=float(scale * (dual + p.reg * (log_mass - 1.0) * c.sum())),
-        lower_bound=float(scale * lower),
+        value=float(scale * (dual - p.reg * (p.a @ p.loga + c @ p.logb)) + offset),
+        value_linear=float(scale * linear.sum() + offset),
+        value_entropic=float(
+            scale * (dual + p.reg * (log_mass - 1.0) * c.sum()) + offset
+        ),
+        lower_bound=float(scale * lower + offset),
         gap=float(max(scale * (rounded - lower), 0.0)),
         row_error=float(np.abs(sums - p.a).sum()),
     )

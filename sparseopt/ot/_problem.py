@@ -13,6 +13,9 @@ from sparseopt.ot import _kernels
 # Costs outside these bounds are divided by their range, so that neither 1/reg nor a
 # difference of costs leaves the range of float64.
 _SMALL, _LARGE = 1e-250, 1e250
+# A cost whose largest entry is so many ranges large is solved less its minimum, which
+# is exact: nothing but the range is left of what potentials round against.
+_OFFSET = 4.0
 # Smallest reg, relative to the costs that every plan uses: 45 units of their rounding.
 _RESOLVED = 1e-14
 
@@ -32,7 +35,8 @@ class Problem:
     mass: float  # of the caller's marginals; 1 here
     span: float  # max C - min C
     size: float  # max |C|: what potentials round against
-    unit: float  # C here is the caller's cost divided by this
+    unit: float  # C here is the caller's cost less the offset, divided by this
+    offset: float
     transposed: bool
     keep: tuple[np.ndarray | None, np.ndarray | None]
     whole: int  # rows and columns of the caller's matrix, those without mass included
@@ -71,7 +75,9 @@ def make_problem(
         C, a, b, keep = C.T, b, a, (keep[1], keep[0])
     C = np.ascontiguousarray(C)
     low, high = float(C.min()), float(C.max())
-    span, unit = high - low, 1.0
+    span, unit, offset = high - low, 1.0, 0.0
+    if max(-low, high) > _OFFSET * span:
+        C, offset, low, high = C - C.dtype.type(low), low, 0.0, span
     if not (span == 0 or _SMALL < span) or not max(-low, high) < _LARGE:
         unit = max(-low, high) if not math.isfinite(span) else max(span, -low, high)
         unit = max(unit, reg / _LARGE)  # beyond that the cost does not count
@@ -95,6 +101,7 @@ def make_problem(
         span=span,
         size=size,
         unit=unit,
+        offset=offset,
         transposed=transposed,
         keep=keep,
         whole=whole,

@@ -94,6 +94,8 @@ class OTResult(Result):
     n_newton: int = 0
     n_cg: int = 0
     n_dense_passes: int = 0
+    # of a cost with a large offset: f without it, and the offset
+    _inner: tuple[np.ndarray, float] | None = field(default=None, repr=False)
     _masses: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
     _cost: np.ndarray | None = field(default=None, repr=False, metadata={"save": False})
     # of the cost, where it is the caller's; None for a copy
@@ -163,6 +165,7 @@ class OTResult(Result):
         assert self._masses is not None
         C, (a, b) = self._cost, self._masses
         f, g = self.potentials
+        f, offset = self._inner or (f, 0.0)
         f = np.where(a > 0, f, -np.inf)
         g = np.where(b > 0, g, -np.inf)
         reg, unit = self.reg, 1.0
@@ -172,7 +175,8 @@ class OTResult(Result):
         for start in range(0, C.shape[0], step):
             part = slice(start, start + step)
             # the order that loses least: potentials and cost cancel first
-            yield part, (f[part, None] + (g - C[part] / unit)) / reg
+            cost = C[part] - C.dtype.type(offset) if offset else C[part]
+            yield part, (f[part, None] + (g - cost / unit)) / reg
 
     @cached_property
     def plan(self) -> np.ndarray:

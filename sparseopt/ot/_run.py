@@ -44,10 +44,10 @@ class Run:
         d = self.duals
         if not math.isfinite(d.err):
             raise Stop(Status.NUMERICAL_FAILURE)
-        unit, mass = self.problem.unit, self.problem.mass
+        unit, mass, offset = (self.problem.unit, self.problem.mass, self.problem.offset)
         status = self.monitor.update(
             self.n_iter,
-            objective=mass * unit * (d.value + reg * (math.log(mass) - 1.0)),
+            objective=mass * (unit * (d.value + reg * (math.log(mass) - 1.0)) + offset),
             residual=d.err,
             reg=reg * unit,
             nnz=nnz,
