@@ -16,6 +16,7 @@ _SMALL, _LARGE = 1e-250, 1e250
 # A cost whose largest entry is so many ranges large is solved less its minimum, which
 # is exact: nothing but the range is left of what potentials round against.
 _OFFSET = 4.0
+_CHUNK = 1_000_000  # entries of temporary arrays
 # Smallest reg, relative to the costs that every plan uses: 45 units of their rounding.
 _RESOLVED = 1e-14
 
@@ -163,6 +164,8 @@ class Duals:
         duals = cls(np.zeros(n), np.zeros(problem.padded))
         if init is not None:
             duals.f[:], duals.g[:m] = init
+            if float(np.ptp(duals.g[:m])) > 2 * _reach(problem):
+                duals.g[:m] = _c_concave(problem.C, duals.g[:m])
             duals.recentre(m)
         return duals
 
@@ -206,3 +209,23 @@ class Duals:
         step = problem.logb - np.log(np.maximum(c, floor))
         self.measured = False
         self.g[:m] += reg * np.where((c < floor) & (b < floor), 0.0, step)
+
+
+def _reach(problem: Problem) -> float:
+    """Bound on the range of optimal column potentials."""
+    return problem.span + problem.reg * float(np.ptp(problem.logb))
+
+
+def _c_concave(C: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Twice the c-transform: potentials as good at reg = 0, of no larger range than C.
+
+    A start that is further off has columns whose mass underflows, from where no step of
+    any method leads back.
+    """
+    out = np.full(len(g), np.inf)
+    step = max(1, _CHUNK // len(g))
+    for start in range(0, len(C), step):
+        part = C[start : start + step]
+        f = (part - g).min(axis=1, keepdims=True)
+        out = np.minimum(out, (part - f).min(axis=0))
+    return out

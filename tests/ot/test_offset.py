@@ -1,4 +1,4 @@
-"""A constant in the cost moves values and potentials, and costs no digits."""
+"""Constants in the cost and starts far off cost no digits."""
 
 import numpy as np
 import pytest
@@ -62,3 +62,22 @@ def test_constant_costs(value, rng):
     assert result.converged
     np.testing.assert_allclose(result.plan, np.outer(a, b), atol=1e-9)
     assert result.value_linear == pytest.approx(value)
+
+
+@pytest.mark.parametrize("method", ["auto", "sinkhorn", "sns", "ssns"])
+@pytest.mark.parametrize("reg", [0.05, 0.5, 1e3])
+@pytest.mark.parametrize("scale", [1e3, 1e9, 1e12, 1e100, 1e300])
+def test_starts_far_off(method, reg, scale, rng):
+    """The plan is unique: that of a solve from scratch."""
+    C = rng.random((20, 25))
+    wanted = ot.solve(C, reg=reg, method=method)
+    for side in (0, 1):
+        init = [np.zeros(20), np.zeros(25)]
+        init[side] = scale * rng.normal(size=len(init[side]))
+        result = ot.solve(C if side else C.T, reg=reg, method=method, init=(
+            init if side else init[::-1]
+        ))  # fmt: skip
+        assert result.converged
+        plan = result.plan if side else result.plan.T
+        np.testing.assert_allclose(plan, wanted.plan, atol=3e-9)
+        assert result.n_iter <= 3 * wanted.n_iter + 30
