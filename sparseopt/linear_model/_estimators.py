@@ -17,6 +17,7 @@ from sparseopt.linear_model._estimators_base import (
     classification_datafit,
     explained_deviance,
     regression_datafit,
+    with_class_weight,
 )
 
 REGRESSION_LOSSES = ("squared", "huber", "poisson")
@@ -43,6 +44,8 @@ class ProximalRegressor(RegressorMixin, Proximal):
         Residual from which Huber's loss is linear, in units of y.
     fit_intercept : bool, default=True
         Whether an unpenalised intercept is fitted.
+    positive : bool, default=False
+        Whether coefficients must not be negative.
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
@@ -121,6 +124,7 @@ class ProximalRegressor(RegressorMixin, Proximal):
         loss: str = "squared",
         delta: float = 1.35,
         fit_intercept: bool = True,
+        positive: bool = False,
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
@@ -136,6 +140,7 @@ class ProximalRegressor(RegressorMixin, Proximal):
         self.loss = loss
         self.delta = delta
         self.fit_intercept = fit_intercept
+        self.positive = positive
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
@@ -251,6 +256,12 @@ class ProximalClassifier(ClassifierMixin, Proximal):
         for each class.  "auto": the first for two classes, else the second.
     fit_intercept : bool, default=True
         Whether unpenalised intercepts are fitted.
+    positive : bool, default=False
+        Whether coefficients must not be negative.
+    class_weight : dict or "balanced", optional
+        Factors of the sample weights by class, 1 for classes that are not there;
+        "balanced" gives all classes the same total weight.  As sample weights are
+        divided by their sum, a common factor changes nothing.
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
@@ -332,6 +343,8 @@ class ProximalClassifier(ClassifierMixin, Proximal):
         *,
         loss: str = "auto",
         fit_intercept: bool = True,
+        positive: bool = False,
+        class_weight: Any = None,
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
@@ -346,6 +359,8 @@ class ProximalClassifier(ClassifierMixin, Proximal):
         self.lam = lam
         self.loss = loss
         self.fit_intercept = fit_intercept
+        self.positive = positive
+        self.class_weight = class_weight
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
@@ -373,19 +388,22 @@ class ProximalClassifier(ClassifierMixin, Proximal):
         ProximalClassifier
             The fitted estimator.
         """
-        X, codes = self._start(X, y, sample_weight)
-        self._solve(self._datafit(X, codes, sample_weight))
+        X, codes, weight = self._start(X, y, sample_weight)
+        self._solve(self._datafit(X, codes, weight))
         self._take(self.result_.coef, self.result_.intercept)
         return self
 
-    def _start(self, X: Any, y: Any, weight: Any) -> tuple[Any, np.ndarray]:
-        """Validated samples, and positions of their labels in the classes."""
+    def _start(self, X: Any, y: Any, weight: Any) -> tuple[Any, np.ndarray, Any]:
+        """Validated samples, positions of their labels in the classes, and weights."""
         self._check(CLASSIFICATION_LOSSES)
         check_weights(weight)
         X, y = self._validate(X, y)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        return X, codes
+        weight = with_class_weight(
+            self.class_weight, self.classes_, codes, weight, public_name(type(self))
+        )
+        return X, codes, weight
 
     def _datafit(self, X: Any, codes: np.ndarray, weight: Any) -> Any:
         loss = choose_loss(self.loss, self.classes_, public_name(type(self)))

@@ -36,6 +36,7 @@ from sparseopt.prox import (
     ElasticNet,
     GroupLasso,
     LogSum,
+    NonNegative,
     NoPenalty,
     Penalty,
     Ridge,
@@ -69,6 +70,8 @@ CONSTRAINTS: dict[str, Any] = {
     "solver": [Options(*NAMES)],
     "fit_intercept": [Boolean],
     "warm_start": [Boolean],
+    "positive": [Boolean],
+    "class_weight": [Options("balanced"), Type(dict), None],
 }
 
 
@@ -78,6 +81,7 @@ class Proximal(SupportSelector, BaseEstimator):
     penalty: Any
     lam: float | None
     fit_intercept: bool
+    positive: bool
     solver: str
     tol: float | None
     max_iter: int | None
@@ -99,21 +103,20 @@ class Proximal(SupportSelector, BaseEstimator):
 
         Its groups may name the columns of the data frame that is fitted.
         """
-        lam = self.lam
-        if isinstance(self.penalty, str):
-            return _PENALTIES[self.penalty](self._default_lam if lam is None else lam)
+        lam, penalty = self.lam, self.penalty
         columns = getattr(self, "feature_names_in_", None)
-        penalty = self.penalty
-        if columns is not None:
+        if isinstance(penalty, str):
+            penalty = _PENALTIES[penalty](self._default_lam if lam is None else lam)
+        elif columns is not None:
             penalty = _with_columns(penalty, columns)
-        if lam is None:
-            return penalty
-        if not isinstance(penalty, Penalty):
-            raise ValueError(
-                f"The 'lam' parameter of {public_name(type(self))} must be None where "
-                f"'penalty' is a sum or composed. Got {lam!r}."
-            )
-        return penalty.with_lam(lam)
+        if lam is not None and not isinstance(self.penalty, str):
+            if not isinstance(penalty, Penalty):
+                raise ValueError(
+                    f"The 'lam' parameter of {public_name(type(self))} must be None "
+                    f"where 'penalty' is a sum or composed. Got {lam!r}."
+                )
+            penalty = penalty.with_lam(lam)
+        return _nonnegative(penalty) if self.positive else penalty
 
     def _validate(self, X: Any, y: Any, **options: Any) -> tuple[Any, Any]:
         check_structure(X)
@@ -181,6 +184,17 @@ def _with_columns(penalty: Any, columns: Any) -> Any:
     if isinstance(penalty, (list, tuple)):
         return [_with_columns(part, columns) for part in penalty]
     return penalty.with_columns(columns) if isinstance(penalty, Penalty) else penalty
+
+
+def _nonnegative(penalty: Any) -> Any:
+    """The penalty on coefficients that are not negative; split where need be."""
+    if isinstance(penalty, Penalty):
+        try:
+            return penalty + NonNegative()
+        except NotImplementedError:
+            pass
+    terms = penalty if isinstance(penalty, (list, tuple)) else [penalty]
+    return [*terms, NonNegative()]
 
 
 def regression_datafit(
@@ -272,3 +286,29 @@ def check_weights(weight: Any) -> None:
             "The 'sample_weight' array must have a weight that is not zero. "
             "Got only zero weights."
         )
+
+
+def with_class_weight(
+    class_weight: Any, classes: np.ndarray, codes: np.ndarray, weight: Any, owner: str
+) -> Any:
+    """Sample weights times those of the classes; "balanced" ones make classes equal."""
+    if class_weight is None:
+        return weight
+    own = np.ones(len(codes)) if weight is None else np.asarray(weight, np.float64)
+    if isinstance(class_weight, str):
+        total = np.bincount(codes, own, minlength=len(classes))
+        factor = own.sum() / (len(classes) * np.maximum(total, 1e-300))
+    else:
+        known = dict(zip(classes.tolist(), range(len(classes)), strict=True))
+        factor = np.ones(len(classes))
+        for name, value in class_weight.items():
+            if name not in known or not 0.0 <= value < math.inf:
+                raise ValueError(
+                    f"The 'class_weight' parameter of {owner} must hold a number that "
+                    f"is not negative for labels of y. Got {name!r}: {value!r}, with "
+                    f"labels {classes.tolist()[:10]}."
+                )
+            factor[known[name]] = value
+    weight = own * factor[codes]
+    check_weights(weight)
+    return weight * (own.sum() / weight.sum())  # as many samples as before

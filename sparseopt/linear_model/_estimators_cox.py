@@ -38,6 +38,8 @@ class ProximalCox(Proximal):
         Strength.  If not given, 0.01 for a name, and that of the object for an object.
     ties : {"breslow", "efron"}, default="breslow"
         Form of the likelihood where events have the same time, as in `Cox`.
+    positive : bool, default=False
+        Whether coefficients must not be negative.
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
@@ -135,6 +137,7 @@ class ProximalCox(Proximal):
         lam: float | None = None,
         *,
         ties: str = "breslow",
+        positive: bool = False,
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
@@ -148,6 +151,7 @@ class ProximalCox(Proximal):
         self.penalty = penalty
         self.lam = lam
         self.ties = ties
+        self.positive = positive
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter

@@ -54,6 +54,8 @@ class ProximalRegressorCV(Search, ProximalRegressor):
         Score to maximise over the folds; minus the mean loss if not given.
     fit_intercept : bool, default=True
         Whether an unpenalised intercept is fitted.
+    positive : bool, default=False
+        Whether coefficients must not be negative.
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
@@ -131,6 +133,7 @@ class ProximalRegressorCV(Search, ProximalRegressor):
         cv: Any = None,
         scoring: Any = None,
         fit_intercept: bool = True,
+        positive: bool = False,
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
@@ -151,6 +154,7 @@ class ProximalRegressorCV(Search, ProximalRegressor):
         self.cv = cv
         self.scoring = scoring
         self.fit_intercept = fit_intercept
+        self.positive = positive
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
@@ -228,6 +232,12 @@ class ProximalClassifierCV(Search, ProximalClassifier):
         Score to maximise over the folds; minus the mean loss if not given.
     fit_intercept : bool, default=True
         Whether unpenalised intercepts are fitted.
+    positive : bool, default=False
+        Whether coefficients must not be negative.
+    class_weight : dict or "balanced", optional
+        Factors of the sample weights by class, 1 for classes that are not there;
+        "balanced" gives all classes the same total weight.  As sample weights are
+        divided by their sum, a common factor changes nothing.
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
@@ -306,6 +316,8 @@ class ProximalClassifierCV(Search, ProximalClassifier):
         cv: Any = None,
         scoring: Any = None,
         fit_intercept: bool = True,
+        positive: bool = False,
+        class_weight: Any = None,
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
@@ -325,6 +337,8 @@ class ProximalClassifierCV(Search, ProximalClassifier):
         self.cv = cv
         self.scoring = scoring
         self.fit_intercept = fit_intercept
+        self.positive = positive
+        self.class_weight = class_weight
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
@@ -351,8 +365,7 @@ class ProximalClassifierCV(Search, ProximalClassifier):
         ProximalClassifierCV
             The fitted estimator.
         """
-        X, codes = self._start(X, y, sample_weight)
-        return self._choose(X, codes, sample_weight)
+        return self._choose(*self._start(X, y, sample_weight))
 
     def _loss(self, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         return classification_loss(y, z)
