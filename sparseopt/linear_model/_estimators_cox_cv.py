@@ -47,6 +47,8 @@ class ProximalCoxCV(Search, ProximalCox):
         Score to maximise over the folds.  If not given the cross-validated partial
         likelihood [1]_: that of all samples minus that of the training samples, at the
         coefficients of the latter, divided by the weight of those held out.
+    positive : bool, default=False
+        Whether coefficients must not be negative.
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
@@ -124,6 +126,7 @@ class ProximalCoxCV(Search, ProximalCox):
         one_se: bool = False,
         cv: Any = None,
         scoring: Any = None,
+        positive: bool = False,
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
@@ -142,6 +145,7 @@ class ProximalCoxCV(Search, ProximalCox):
         self.one_se = one_se
         self.cv = cv
         self.scoring = scoring
+        self.positive = positive
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter

@@ -18,6 +18,7 @@ from sparseopt.linear_model import (
     ProximalClassifier,
     ProximalClassifierCV,
     ProximalCox,
+    ProximalCoxCV,
     ProximalRegressor,
     ProximalRegressorCV,
 )
@@ -235,6 +236,8 @@ def test_positive_cox(data):
     X, y = data
     time = np.random.default_rng(0).exponential(np.exp(-y))
     assert ProximalCox("l1", 0.01).fit(X, time).coef_.min() < 0
+    chosen = ProximalCoxCV(lams=[0.01], positive=True, cv=2).fit(X, time)
     model = ProximalCox("l1", 0.01, positive=True).fit(X, time)
+    np.testing.assert_allclose(chosen.coef_, model.coef_, atol=1e-6)
     assert model.coef_.min() == 0
     assert model.coef_.max() > 0.3
