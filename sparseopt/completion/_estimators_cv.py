@@ -13,6 +13,7 @@ from sparseopt._core._monitor import caller_level
 from sparseopt._core._params import COMMON, Boolean, Interval, Options, check_params
 from sparseopt._core._progress import write_line
 from sparseopt._core._random import as_generator
+from sparseopt._core._status import Status
 from sparseopt._core._threads import blas_limit, effective_n_threads
 from sparseopt.completion._cv import CVScores, Grid, default_alphas
 from sparseopt.completion._estimators import MatrixFactorizer
@@ -207,7 +208,10 @@ class MatrixFactorizerCV(MatrixFactorizer):
             verbose=self.verbose,
             **self.best_params_,
         )
-        self.result_ = best._fit(entries, None, None, "raise").result_
+        result = best._fit(entries, None, None, "raise").result_
+        if result.status is Status.INTERRUPTED:  # as within the search
+            raise KeyboardInterrupt
+        self.result_ = result
         self._unpack(self.result_)
         return self
 

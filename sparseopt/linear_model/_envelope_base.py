@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparseopt._core._params import check_params, public_name
+from sparseopt._core._status import Status
 from sparseopt.linear_model._design import check_structure
 from sparseopt.linear_model._envelope_fit import (
     CONSTRAINTS,
@@ -38,7 +39,10 @@ class SparseEnvelope(SupportSelector, BaseEstimator):
     max_iter: int | None
     max_time: float | None
     warm_start: bool
+    callback: Any = None  # searches have none
+    n_threads: int | None
     verbose: int
+    result_: Any
     coef_: np.ndarray
     intercept_: Any
 
@@ -65,6 +69,8 @@ class SparseEnvelope(SupportSelector, BaseEstimator):
             tol=self.tol,
             max_iter=self.max_iter,
             until=math.inf if limit is None else time.time() + limit,
+            callback=self.callback,
+            n_threads=self.n_threads,
             verbose=int(self.verbose),
             owner=owner,
         )
@@ -86,6 +92,7 @@ class SparseEnvelope(SupportSelector, BaseEstimator):
         self.support_ = np.flatnonzero(np.any(coef != 0, axis=0))
         self.group_support_ = np.unique(np.concatenate([fit.subset for fit in fits]))
         self.n_iter_ = max(fit.n_iter for fit in fits)
+        self.result_ = fits[0].result if single else [fit.result for fit in fits]
         numbers: dict[str, list[Any]] = {
             "u_": [fit.u for fit in fits],
             "dual_gap_": [fit.gap for fit in fits],
@@ -99,6 +106,10 @@ class SparseEnvelope(SupportSelector, BaseEstimator):
             np.stack([fit.start[0] for fit in fits]),
             np.array([fit.start[1] for fit in fits]),
         )
+
+    def _is_interrupted(self) -> bool:
+        results = self.result_ if isinstance(self.result_, list) else [self.result_]
+        return any(result.status is Status.INTERRUPTED for result in results)
 
     def _decision(self, X: Any) -> np.ndarray:
         check_is_fitted(self)

@@ -15,8 +15,8 @@ from sparseopt.linear_model._envelope_search import Search
 
 # Parameters that the models on the grid get from the search.
 _PASSED = (
-    *("groups", "weights", "debias", "refit", "solver", "tol", "max_iter", "max_time"),
-    "fit_intercept",
+    *("groups", "weights", "debias", "refit", "solver", "tol", "max_iter"),
+    *("fit_intercept", "n_threads"),
 )
 # Mean squares below this share of the targets' are an exact fit.
 _EXACT = 1e-20
@@ -61,9 +61,12 @@ class SparseEnvelopeRegressorCV(Search, SparseEnvelopeRegressor):
     max_iter : int, optional
         As in `SparseEnvelopeRegressor`.
     max_time : float, optional
-        Limit on seconds for each fit.
+        Limit in seconds of the whole search; pairs that not all folds got to are left
+        out.
     fit_intercept : bool, default=True
         Whether an intercept is fitted.
+    n_threads : int, optional
+        OpenMP threads in one solve.
     n_jobs : int, optional
         Processes over the folds.
     verbose : int, default=0
@@ -79,7 +82,7 @@ class SparseEnvelopeRegressorCV(Search, SparseEnvelopeRegressor):
         Mean scores and their standard errors; for a criterion its negative.
     path_ : ndarray of shape (n_grid, n_features)
         Coefficients for each pair.
-    coef_, intercept_, support_, group_support_, u_, n_iter_ : ndarray, float, int
+    coef_, intercept_, support_, group_support_, u_, n_iter_, result_ : object
         Of the chosen fit, as in `SparseEnvelopeRegressor`.
     dual_gap_, lower_bound_, upper_bound_, certified_ : float, bool
         Of the chosen fit, as in `SparseEnvelopeRegressor`.
@@ -129,6 +132,7 @@ class SparseEnvelopeRegressorCV(Search, SparseEnvelopeRegressor):
         max_iter: int | None = None,
         max_time: float | None = None,
         fit_intercept: bool = True,
+        n_threads: int | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
@@ -147,6 +151,7 @@ class SparseEnvelopeRegressorCV(Search, SparseEnvelopeRegressor):
         self.max_iter = max_iter
         self.max_time = max_time
         self.fit_intercept = fit_intercept
+        self.n_threads = n_threads
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -220,9 +225,12 @@ class SparseEnvelopeClassifierCV(Search, SparseEnvelopeClassifier):
     max_iter : int, optional
         As in `SparseEnvelopeClassifier`.
     max_time : float, optional
-        Limit on seconds for each fit.
+        Limit in seconds of the whole search; pairs that not all folds got to are left
+        out.
     fit_intercept : bool, default=True
         Whether an intercept is fitted.
+    n_threads : int, optional
+        OpenMP threads in one solve.
     n_jobs : int, optional
         Processes over the folds.
     verbose : int, default=0
@@ -289,6 +297,7 @@ class SparseEnvelopeClassifierCV(Search, SparseEnvelopeClassifier):
         max_iter: int | None = None,
         max_time: float | None = None,
         fit_intercept: bool = True,
+        n_threads: int | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
@@ -307,6 +316,7 @@ class SparseEnvelopeClassifierCV(Search, SparseEnvelopeClassifier):
         self.max_iter = max_iter
         self.max_time = max_time
         self.fit_intercept = fit_intercept
+        self.n_threads = n_threads
         self.n_jobs = n_jobs
         self.verbose = verbose
 

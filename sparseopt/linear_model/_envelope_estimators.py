@@ -10,6 +10,7 @@ from scipy.special import expit
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 
+from sparseopt._core._status import Status
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._envelope_base import SparseEnvelope
 from sparseopt.linear_model._envelope_fit import check_weights, fit_envelope
@@ -55,6 +56,10 @@ class SparseEnvelopeRegressor(RegressorMixin, SparseEnvelope):
         Whether an intercept is fitted.
     warm_start : bool, default=False
         Whether a fit starts from the convex solution of the last.
+    callback : callable, optional
+        As in `minimize_composite`; called by all stages that iterate.
+    n_threads : int, optional
+        OpenMP threads.
     verbose : int, default=0
         As in `minimize_composite`.
 
@@ -81,6 +86,8 @@ class SparseEnvelopeRegressor(RegressorMixin, SparseEnvelope):
         Whether the two agree, so that the upper bound's subset is the best one.
     n_iter_ : int
         Iterations of the solver.
+    result_ : CompositeResult
+        Result of the convex problem, with what ended the fit early in ``status``.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -133,6 +140,8 @@ class SparseEnvelopeRegressor(RegressorMixin, SparseEnvelope):
         max_time: float | None = None,
         fit_intercept: bool = True,
         warm_start: bool = False,
+        callback: Any = None,
+        n_threads: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.k = k
@@ -147,6 +156,8 @@ class SparseEnvelopeRegressor(RegressorMixin, SparseEnvelope):
         self.max_time = max_time
         self.fit_intercept = fit_intercept
         self.warm_start = warm_start
+        self.callback = callback
+        self.n_threads = n_threads
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -236,6 +247,10 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
         Whether an intercept is fitted.
     warm_start : bool, default=False
         Whether a fit starts from the convex solution of the last.
+    callback : callable, optional
+        As in `minimize_composite`; called by all stages that iterate.
+    n_threads : int, optional
+        OpenMP threads.
     n_jobs : int, optional
         Processes over the classes, where there are more than two.
     verbose : int, default=0
@@ -266,6 +281,9 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
         Whether the two agree, so that the upper bound's subset is the best one.
     n_iter_ : int
         Iterations of the solver, the largest of the classes.
+    result_ : CompositeResult
+        Result of the convex problem, with what ended the fit early in ``status``; a
+        list for more than two classes.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of str
@@ -307,6 +325,8 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
         max_time: float | None = None,
         fit_intercept: bool = True,
         warm_start: bool = False,
+        callback: Any = None,
+        n_threads: int | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
@@ -322,6 +342,8 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
         self.max_time = max_time
         self.fit_intercept = fit_intercept
         self.warm_start = warm_start
+        self.callback = callback
+        self.n_threads = n_threads
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -363,6 +385,7 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
                 self.fit_intercept,
                 settings,
                 None if starts is None else (starts[0][i], float(starts[1][i])),
+                single,
             )
             for i, target in enumerate(targets)
         )
@@ -427,11 +450,14 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
         return self.classes_[scores.argmax(axis=1)]
 
 
-def _fit_class(X, positive, sample_weight, fit_intercept, settings, start):
+def _fit_class(X, positive, sample_weight, fit_intercept, settings, start, alone):
     datafit: Datafit = Logistic(
         X,
         np.where(positive, 1.0, -1.0),
         sample_weight=sample_weight,
         fit_intercept=fit_intercept,
     )
-    return fit_envelope(datafit, settings, start)
+    fit = fit_envelope(datafit, settings, start)
+    if fit.result.status is Status.INTERRUPTED and not alone:
+        raise KeyboardInterrupt  # no model of some of the classes
+    return fit

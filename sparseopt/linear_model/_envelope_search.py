@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,17 @@ from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 
+from sparseopt._core._monitor import caller_level
 from sparseopt._core._params import Boolean, Options, check_params, public_name
-from sparseopt.linear_model._envelope_fit import check_weights, group_count
+from sparseopt.exceptions import ConvergenceWarning
+from sparseopt.linear_model._envelope_fit import CONSTRAINTS, check_weights, group_count
 from sparseopt.linear_model._folds import weighted_folds
+from sparseopt.linear_model._schedule import Schedule, seconds_until
 
 CHOICE: dict[str, list[Any]] = {
     "criterion": [Options("cv", "ebic", "gic")],
     "one_se": [Boolean],
+    "max_time": CONSTRAINTS["max_time"],
 }
 _LARGEST = 50  # groups in the default grid
 
@@ -52,21 +58,32 @@ def first_best(mean: np.ndarray, error: np.ndarray, one_se: bool) -> int:
     return int(np.flatnonzero(mean >= mean[best] - error[best])[0])
 
 
-def fit_path(model: Any, grid: list, X: Any, y: Any, weight: Any) -> list[Any]:
-    """Fits along the grid, each from the convex solution of the last."""
+def fit_path(
+    model: Any, grid: list, X: Any, y: Any, weight: Any, end: float
+) -> list[Any]:
+    """Fits along the grid, each from the convex solution of the last.
+
+    Each may take an equal share of the time that is left; after that no other starts.
+    """
     fits: list[Any] = []
-    for k, lam in grid:
-        fit = clone(model).set_params(k=k, lam=lam, warm_start=True)
+    for i, (k, lam) in enumerate(grid):
+        now = time.time()
+        if fits and now >= end:
+            break
+        limit = seconds_until(now + (end - now) / (len(grid) - i))
+        fit = clone(model).set_params(k=k, lam=lam, max_time=limit, warm_start=True)
         if fits:
             fit._last = fits[-1]._last
         fits.append(fit.fit(X, y, sample_weight=weight))
+        if fit._is_interrupted():  # no choice among a part of the models
+            raise KeyboardInterrupt
     return fits
 
 
-def _fold(model, grid, scoring, X, y, weight, train, test) -> list[float]:
+def _fold(model, grid, scoring, X, y, weight, train, test, end) -> list[float]:
     scorer = check_scoring(model, scoring=scoring)
     own = None if weight is None else weight[train]
-    fits = fit_path(model, grid, X[train], y[train], own)
+    fits = fit_path(model, grid, X[train], y[train], own, end)
     options = {} if weight is None else {"sample_weight": weight[test]}
     if scoring is None:
         return [fit.score(X[test], y[test], **options) for fit in fits]
@@ -87,6 +104,7 @@ class Search:
     one_se: bool
     cv: Any
     scoring: Any
+    max_time: float | None
     n_jobs: int | None
     get_params: Any
     _groups: Any
@@ -111,21 +129,28 @@ class Search:
 
     def _choose(self, X: Any, y: Any, weight: Any) -> Any:
         """Score the grid and take over the attributes of the fit that is chosen."""
+        start = time.time()
         check_params(type(self), CHOICE, self.get_params(deep=False))
         check_weights(weight)
         weight = None if weight is None else np.asarray(weight, dtype=np.float64)
         X = X.tocsr() if sparse.issparse(X) else X
         groups = self._groups(X.shape[1])
         model, grid = self._model(), self._grid(X.shape[0], groups.m)
+        n_asked = len(grid)
         model.set_params(groups=groups)  # models of parts see arrays without names
-        if self.criterion == "cv":
-            table = self._validation(model, grid, X, y, weight)
-            fits = fit_path(model, grid, X, y, weight)
-        else:
-            fits = fit_path(model, grid, X, y, weight)
+        folds = self._folds(X, y, weight) if self.criterion == "cv" else []
+        schedule = Schedule.of(self.max_time, len(folds), self.n_jobs, start)
+        if folds:
+            table = self._validation(model, grid, X, y, weight, folds, schedule)
+            grid = grid[: len(table)]
+        fits = fit_path(model, grid, X, y, weight, schedule.end(len(folds)))
+        if not folds:
             table = -np.array([[self._information(f, X, y, weight)] for f in fits])
-        mean, folds = table.mean(axis=1), table.shape[1]
-        error = table.std(axis=1, ddof=int(folds > 1)) / math.sqrt(folds)
+        table, grid = table[: len(fits)], grid[: len(fits)]
+        if len(grid) < n_asked:
+            self._warn_of_time(len(grid), n_asked)
+        mean, n_scores = table.mean(axis=1), table.shape[1]
+        error = table.std(axis=1, ddof=int(n_scores > 1)) / math.sqrt(n_scores)
         at = first_best(mean, error, self.one_se)
         self.grid_ = np.array(grid)
         self.scores_, self.scores_error_ = mean, error
@@ -136,18 +161,33 @@ class Search:
         best = fits[at]
         for name in ("coef_", "intercept_", "support_", "group_support_", "u_",
                      "dual_gap_", "lower_bound_", "upper_bound_", "certified_",
-                     "n_iter_"):  # fmt: skip
+                     "n_iter_", "result_"):  # fmt: skip
             setattr(self, name, getattr(best, name))
         return self
 
-    def _validation(self, model, grid, X, y, weight) -> np.ndarray:
-        """Scores of shape (n_grid, n_folds)."""
-        cv = check_cv(self.cv, y, classifier=is_classifier(model))
-        jobs = (
-            delayed(_fold)(model, grid, self.scoring, X, y, weight, train, test)
-            for train, test in weighted_folds(cv.split(X, y), weight)
+    def _warn_of_time(self, n: int, n_asked: int) -> None:
+        warnings.warn(
+            f"{public_name(type(self))} tried {n} of {n_asked} pairs of k and lam "
+            "(time_limit). To change that, increase max_time.",
+            ConvergenceWarning,
+            stacklevel=caller_level(),
         )
-        return np.array(Parallel(n_jobs=self.n_jobs)(jobs)).T
+
+    def _folds(self, X, y, weight) -> list[Any]:
+        cv = check_cv(self.cv, y, classifier=is_classifier(self))
+        return list(weighted_folds(cv.split(X, y), weight))
+
+    def _validation(self, model, grid, X, y, weight, folds, schedule) -> np.ndarray:
+        """Scores of shape (n_grid, n_folds), as far as the time lets all folds get."""
+        jobs = (
+            delayed(_fold)(
+                model, grid, self.scoring, X, y, weight, train, test, schedule.end(i)
+            )
+            for i, (train, test) in enumerate(folds)
+        )
+        scores = Parallel(n_jobs=self.n_jobs)(jobs)
+        length = min(map(len, scores))
+        return np.array([fold[:length] for fold in scores]).T
 
     def _information(self, fit, X, y, weight) -> float:
         n = float(X.shape[0]) if weight is None else float(weight.sum())

@@ -63,7 +63,8 @@ class ProximalRegressorCV(Search, ProximalRegressor):
     max_iter : int, optional
         Limit on iterations of each problem.
     max_time : float, optional
-        Limit in seconds for each path.
+        Limit in seconds of the whole fit; paths that it cuts are scored as far as all
+        of them got.
     random_state : int, RandomState or Generator, optional
         Order of the samples in stochastic solvers; fixed if not given.
     n_threads : int, optional
@@ -245,7 +246,8 @@ class ProximalClassifierCV(Search, ProximalClassifier):
     max_iter : int, optional
         Limit on iterations of each problem.
     max_time : float, optional
-        Limit in seconds for each path.
+        Limit in seconds of the whole fit; paths that it cuts are scored as far as all
+        of them got.
     random_state : int, RandomState or Generator, optional
         Order of the samples in stochastic solvers; fixed if not given.
     n_threads : int, optional

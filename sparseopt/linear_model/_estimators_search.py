@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from sparseopt._core._status import Status
 from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._folds import weighted_folds
 from sparseopt.linear_model._path import PathResult, check_strength, critical_lam, path
+from sparseopt.linear_model._schedule import Schedule, seconds_until
 from sparseopt.prox import Penalty
 
 CRITERIA = ("cv", "ebic", "gic", "bic", "aic")
@@ -79,6 +81,7 @@ class Search:
     one_se: bool
     cv: Any
     scoring: Any
+    max_time: float | None
     n_jobs: int | None
     coef_: np.ndarray
     get_params: Any
@@ -109,47 +112,57 @@ class Search:
         return np.unique(lams)[::-1]
 
     def _options(self) -> dict[str, Any]:
-        names = ("solver", "tol", "max_iter", "max_time", "random_state", "n_threads")
+        names = ("solver", "tol", "max_iter", "random_state", "n_threads")
         options = {name: getattr(self, name) for name in names}
         options["verbose"] = max(0, int(getattr(self, "verbose", 0)) - 1)
         return options
 
-    def _path(self, datafit: Any, penalty: Penalty, lams: np.ndarray) -> PathResult:
-        found = path(datafit, penalty, lams, **self._options())
+    def _path(
+        self, datafit: Any, penalty: Penalty, lams: np.ndarray, end: float
+    ) -> PathResult:
+        limit = seconds_until(end)
+        found = path(datafit, penalty, lams, max_time=limit, **self._options())
         if found.status is Status.INTERRUPTED:  # no choice among a part of the models
             raise KeyboardInterrupt
         return found
 
-    def _finish(
-        self, datafit: Any, penalty: Penalty, found: PathResult, at: int
-    ) -> Any:
+    def _finish(self, datafit: Any, penalty: Penalty, start: Any, limit: Any) -> None:
         """The chosen model, to the tolerance asked for."""
-        start = found.coef[at], found.intercept[at]
-        final = minimize_composite(datafit, penalty, init=start, **self._options())
+        final = minimize_composite(
+            datafit, penalty, init=start, max_time=limit, **self._options()
+        )
+        if final.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
         self._keep(final, penalty)
         self._take(final.coef, final.intercept)
 
     def _choose(self, X: Any, y: np.ndarray, weight: Any) -> Any:
         """Score the path and take over the model that is chosen."""
+        start = time.time()
         check_params(type(self), _RULES, self.get_params(deep=False))
         weight = None if weight is None else np.asarray(weight, dtype=np.float64)
         X = X.tocsr() if sparse.issparse(X) else X
         datafit, penalty = self._datafit(X, y, weight), self._penalty()
         lams = self._strengths(datafit, penalty)
-        found = self._path(datafit, penalty, lams)
+        folds = []
         if self.criterion == "cv":
-            table = self._validation(penalty, lams, X, y, weight)
-        else:
+            folds = list(weighted_folds(self._folds(X, y), weight))
+        schedule = Schedule.of(self.max_time, len(folds), self.n_jobs, start)
+        if folds:
+            table = self._validation(penalty, lams, X, y, weight, folds, schedule)
+        found = self._path(datafit, penalty, lams, schedule.end(len(folds)))
+        if not folds:
             table = self._criteria(datafit, found, weight)[:, None]
         length = min(len(found.lams), len(table))  # of what a time limit left
-        table, folds = table[:length], table.shape[1]
+        table, n_scores = table[:length], table.shape[1]
         self.scores_ = table.mean(axis=1)
-        error = np.zeros(length) if folds == 1 else table.std(axis=1, ddof=1)
-        self.scores_error_ = error / math.sqrt(folds)
+        error = np.zeros(length) if n_scores == 1 else table.std(axis=1, ddof=1)
+        self.scores_error_ = error / math.sqrt(n_scores)
         at = choose(self.scores_, self.scores_error_, self.one_se)
         self.lams_, self.lam_ = lams[:length], float(lams[at])
         self.path_, self.path_intercepts_ = self._paths(found, length)
-        self._finish(datafit, penalty.with_lam(self.lam_), found, at)
+        near = found.coef[at], found.intercept[at]
+        self._finish(datafit, penalty.with_lam(self.lam_), near, schedule.left())
         self.path_result_ = found
         return self
 
@@ -163,12 +176,21 @@ class Search:
     # --------------------------------------------------------------------- scores
 
     def _validation(
-        self, penalty: Penalty, lams: np.ndarray, X: Any, y: np.ndarray, weight: Any
+        self,
+        penalty: Penalty,
+        lams: np.ndarray,
+        X: Any,
+        y: np.ndarray,
+        weight: Any,
+        folds: list[Any],
+        schedule: Schedule,
     ) -> np.ndarray:
         """Scores of shape (n_lams, n_folds)."""
         jobs = (
-            delayed(self._fold)(penalty, lams, X, y, weight, train, test)
-            for train, test in weighted_folds(self._folds(X, y), weight)
+            delayed(self._fold)(
+                penalty, lams, X, y, weight, train, test, schedule.end(i)
+            )
+            for i, (train, test) in enumerate(folds)
         )
         scores = Parallel(n_jobs=self.n_jobs)(jobs)
         length = min(map(len, scores))
@@ -187,19 +209,20 @@ class Search:
         weight: Any,
         train: np.ndarray,
         test: np.ndarray,
+        end: float,
     ) -> list[float]:
         own = None if weight is None else weight[train]
         datafit = self._datafit(X[train], y[train], own)
-        found = self._path(datafit, penalty, lams)
+        found = self._path(datafit, penalty, lams, end)
         if self.scoring is None:
             return self._held_out(found, X, y, weight, train, test)
         scorer = check_scoring(self, scoring=self.scoring)
         model = self._model()
-        labels = self._labels(y[test])
+        samples, labels = X[test], self._labels(y[test])
         scores = []
         for w, b in zip(found.coef, found.intercept, strict=True):
             model._take(w, b)
-            scores.append(scorer(model, X[test], labels))
+            scores.append(scorer(model, samples, labels))
         return scores
 
     def _held_out(
@@ -213,8 +236,9 @@ class Search:
     ) -> list[float]:
         """Minus the mean losses of the test samples along a path."""
         held = None if weight is None else weight[test]
+        samples = X[test]
         losses = (
-            self._loss(y[test], np.asarray(X[test] @ w) + b)
+            self._loss(y[test], np.asarray(samples @ w) + b)
             for w, b in zip(found.coef, found.intercept, strict=True)
         )
         return [-float(np.average(loss, weights=held)) for loss in losses]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._arrays import as_vector
+from sparseopt._core._monitor import caller_level
 from sparseopt._core._params import COMMON, Interval, Options, Type, validate_params
 from sparseopt._core._result import Result
 from sparseopt._core._status import Status
@@ -193,10 +194,18 @@ def path(
         rng=random_state,
     )
     results: list[CompositeResult] = []
+    ended: Status | None = None  # between two problems
     for item in sequence:
-        run = run.follow(item)
+        try:
+            run = run.follow(item)
+        except KeyboardInterrupt:  # between two problems
+            if not results:
+                raise
+            ended = Status.INTERRUPTED
+            break
         left = None if max_time is None else max_time - (perf_counter() - start)
         if left is not None and left <= 0 and results:
+            ended = Status.TIME_LIMIT
             break
         name = choose(datafit, item, solver, _OWNER)
         results.append(
@@ -212,23 +221,28 @@ def path(
         )
         if results[-1].status in _ENDING:
             break
-    if len(results) < len(sequence) and results[-1].converged:
-        warnings.warn(
-            f"{_OWNER} solved {len(results)} of {len(sequence)} problems (time_limit). "
-            "To change that, increase max_time or tol.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-    return _collect(sequence, results, perf_counter() - start)
+    if ended is not None and results[-1].converged:
+        _warn(ended, len(results), len(sequence))
+    return _collect(sequence, results, ended, perf_counter() - start)
 
 
-def _collect(sequence: list[Penalty], results: list, elapsed: float) -> PathResult:
+def _warn(ended: Status, n: int, n_all: int) -> None:
+    change = {Status.TIME_LIMIT: " To change that, increase max_time or tol."}
+    warnings.warn(
+        f"{_OWNER} solved {n} of {n_all} problems ({ended})." + change.get(ended, ""),
+        ConvergenceWarning,
+        stacklevel=caller_level(),
+    )
+
+
+def _collect(
+    sequence: list[Penalty], results: list, ended: Status | None, elapsed: float
+) -> PathResult:
     failed = [r.status for r in results if not r.converged]
     if len(results) < len(sequence):
         # the path ended before its end; a problem that a limit of its own stopped
         # earlier does not hide that
-        last = results[-1].status
-        failed.append(last if last in _ENDING else Status.TIME_LIMIT)
+        failed.append(ended or results[-1].status)
     status = failed[-1] if failed else Status.CONVERGED
     gaps = [r.gap for r in results if r.gap is not None]
     lams = [getattr(p, "lam", math.nan) for p in sequence[: len(results)]]
