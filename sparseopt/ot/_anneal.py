@@ -19,7 +19,7 @@ from sparseopt.ot._run import Run
 _FIRST_LEVEL = 1 / 8  # of the range of the cost
 _FACTORS = (4.0, 2.0, 1.4, 1.2)  # level ratios: the next is tried when one fails
 _LARGE_REG = 1e-2  # of the range: Sinkhorn alone may do, and stores the plan
-_WARM_ERROR, _STRICT_ERROR = 5e-2, 1e-3  # of levels, at first and after a failure
+_WARM_ERROR, _STRICT_ERROR = 1e-2, 1e-3  # of levels, at first and after a failure
 _LEVEL_PASSES, _LEVEL_STEPS, _LAST_STEPS = 5, 10, 60
 _BLURRED = 1e-3  # marginal error by rounding at which a level's start is mended
 _REACH = 80.0  # reg units of the next level that a support is cut for
