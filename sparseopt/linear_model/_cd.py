@@ -66,7 +66,7 @@ def solve_quadratic(run: Run, blocks: Any) -> Status:
         cols = gram.cols
         w, g = run.w[cols], grad[cols]
         part = outer.blocks.part(cols)
-        worst = minimise(run, part, gram.H, g, w, outer.inner_tol())
+        worst = minimise(run, part, gram, g, w, outer.inner_tol())
         if not math.isfinite(worst):
             return Status.NUMERICAL_FAILURE
         if outer.move(cols, w):

@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
 
 from sparseopt.linear_model import _kernels
+from sparseopt.linear_model._face import Walk, cholesky
+from sparseopt.linear_model._working_set import Products
 from sparseopt.prox import Penalty
 
 # Kinds whose slope jumps at zero, so that Newton steps stop there.
 _SMOOTH_AT_ZERO = ("box", "none")
-# Added to a Hessian that rounding or dependent columns made indefinite.
-_JITTER = 1e-9
 # Slopes from that share of the kink on count as nearly active.
 _NEAR = 0.9
 # Shares of Newton steps that are tried.
@@ -245,60 +244,69 @@ class Coordinates:
             0
         ]
 
-    def newton(self, H: np.ndarray, g: np.ndarray, w: np.ndarray) -> int:
+    def newton(self, gram: Products, g: np.ndarray, w: np.ndarray) -> int:
         """Newton step on the smooth coordinates, in place.
 
         Coordinates that would cross a kink stop there; the step is shortened until
-        the objective falls.  Returns how many stopped, or -1 if there was no step, or
-        one to the first kink only.
+        the objective falls, or for convex penalties goes on from kink to kink.
+        Returns how many stopped, or -1 if there was no step, or not to its end.
         """
-        A, direction = self._direction(H, g, w)
+        A = self.active(w)
+        if not A.size:
+            return 0
+        walks, H = self.kind in _PIECEWISE, gram.H
+        A, direction = self._direction(H, g, w, A)
         if direction is None:
-            return -1 if A.size else 0
+            return Walk(self, gram, g, w).run() if walks else -1
         old, slope = w[A], g[A]
         part, inner = self.part(A), H[np.ix_(A, A)]
         value = part.value(old)
-        shares = [*_SHARES]
-        if self.kind in _NORMS:  # dependent columns: falls up to the first kink only
-            shares.append(first_kink(old, direction))
-        for t in shares:
+        for t in (1.0,) if walks else _SHARES:
             new = part.clip(old, old + t * direction)
             step = new - old
             change = step @ slope + 0.5 * (step @ (inner @ step))
             change += part.value(new) - value
             stopped = int(np.count_nonzero(new != old + t * direction))
             # without a kink in the way the step is exact; rounding must not refuse it
-            exact = not stopped and t == 1.0 and self.kind in _PIECEWISE
-            if change < 0.0 or exact:
+            if change < 0.0 or (walks and not stopped):
                 w[A] = new
                 _kernels.add_rows(H, A, step, g)
-                if t not in _SHARES:
-                    return -1  # sweeps have to see what the corner is worth
                 return stopped if t == 1.0 else max(stopped, 1)
-        return -1
+        return Walk(self, gram, g, w).run() if walks else -1
 
     def _direction(
-        self, H: np.ndarray, g: np.ndarray, w: np.ndarray
+        self, H: np.ndarray, g: np.ndarray, w: np.ndarray, A: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Smooth coordinates and the Newton direction in them, None if there is none.
 
         Where the penalty bends down more than the quadratic bends up, those
         coordinates are left to the sweeps.
         """
-        A = self.active(w)
-        if not A.size:
-            return A, None
         old, part = w[A], self.part(A)
         bend = part.bend(old)
         rise = g[A] + part.slope(old)
-        direction = newton_direction(H[np.ix_(A, A)], rise, bend, self.is_convex)
-        if direction is not None or self.is_convex:
+        direction = newton_direction(H[np.ix_(A, A)], rise, bend)
+        if direction is not None or self.kind in _PIECEWISE:
             return A, direction
         up = bend >= 0.0
         if up.all() or not up.any():
             return A, None
         B = A[up]
-        return B, newton_direction(H[np.ix_(B, B)], rise[up], bend[up], False)
+        return B, newton_direction(H[np.ix_(B, B)], rise[up], bend[up])
+
+    def reach(self, old: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """Multiples of a step at which coordinates meet a kink."""
+        to = self.kink(step) - old
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(to * step > 0.0, to / step, np.inf)
+
+    def kink(self, step: np.ndarray) -> np.ndarray:
+        """The kink that lies in the direction of a step, infinity if there is none."""
+        if self.kind == "box":
+            return np.where(step > 0.0, self.params[1], self.params[0])
+        if self.is_smooth:
+            return np.where(step > 0.0, np.inf, -np.inf)
+        return np.zeros_like(step)
 
     def allows(self, w: np.ndarray) -> bool:
         """Whether the penalty is finite."""
@@ -331,17 +339,11 @@ def first_kink(old: np.ndarray, direction: np.ndarray) -> float:
 
 
 def newton_direction(
-    H: np.ndarray, slope: np.ndarray, bend: np.ndarray, is_convex: bool
+    H: np.ndarray, slope: np.ndarray, bend: np.ndarray
 ) -> np.ndarray | None:
-    """Solution of ``(H + diag(bend)) d = -slope``, None if that has no minimum."""
-    for jitter in (0.0, _JITTER) if is_convex else (0.0,):
-        # symmetric: the transpose of a C array is what LAPACK overwrites
-        M = np.array(H, order="C").T
-        M[np.diag_indices_from(M)] += bend
-        if jitter:
-            M[np.diag_indices_from(M)] += jitter * max(np.trace(M) / len(M), 1e-300)
-        factor, info = lapack.dpotrf(M, lower=1, clean=0, overwrite_a=1)
-        if info == 0:
-            d, _ = lapack.dpotrs(factor, -slope, lower=1)
-            return d if np.isfinite(d).all() else None
-    return None
+    """Solution of ``(H + diag(bend)) d = -slope``, None where rounding hides it."""
+    factor = cholesky(H, bend)
+    if factor is None:
+        return None
+    d = -factor.solve(slope)
+    return d if np.isfinite(d).all() else None

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sparseopt.linear_model import _kernels
-from sparseopt.linear_model._forms import first_kink, newton_direction
+from sparseopt.linear_model._face import cholesky, factor_columns
+from sparseopt.linear_model._forms import first_kink
+from sparseopt.linear_model._working_set import Products
 from sparseopt.prox import GroupLasso, Penalty, SparseGroupLasso
 
 _NEAR = 0.9
@@ -219,7 +221,7 @@ class GroupBlocks:
         arguments = (self.ptr, top, self.level, self.level1, work, n_epochs, tol)
         return _kernels.bcd_gram(H, g, w, *arguments)[0]
 
-    def newton(self, H: np.ndarray, g: np.ndarray, w: np.ndarray) -> int:
+    def newton(self, gram: Products, g: np.ndarray, w: np.ndarray) -> int:
         """Newton step on the coordinates that are not zero, in place.
 
         Returns 0 for a whole step, 1 for a shortened one, -1 for none.
@@ -227,13 +229,12 @@ class GroupBlocks:
         A = np.flatnonzero(w)
         if not A.size:
             return 0
-        old = w[A]
+        old, H = w[A], gram.H
         inner, slope = H[np.ix_(A, A)], g[A]
         rise = slope + self.slope(w)[A]
         value, kinked = self.value(w), self.level1.any()
         for radial in _RADIAL:
-            hessian = inner + self._bend(w, A, radial)
-            direction = newton_direction(hessian, rise, np.zeros(A.size), True)
+            direction = self._direction(gram, w, A, radial, rise)
             if direction is None:
                 continue
             shares = [1.0, 0.3, 0.1]
@@ -257,12 +258,33 @@ class GroupBlocks:
                     return int(t < 1.0 or radial > 0.0)
         return -1
 
-    def _bend(self, w: np.ndarray, A: np.ndarray, radial: float) -> np.ndarray:
+    def _direction(
+        self,
+        gram: Products,
+        w: np.ndarray,
+        A: np.ndarray,
+        radial: float,
+        rise: np.ndarray,
+    ) -> np.ndarray | None:
+        """Newton direction, in the range of the second derivative."""
+        factor = cholesky(gram.H[np.ix_(A, A)] + self._bend(w, A, radial), 0.0)
+        if factor is None:
+            # the root of a projection, and of the rest, is the same with roots
+            root = self._bend(w, A, radial, root=True)
+            factor = factor_columns(np.vstack([gram.dense(A), root]))
+        direction = -factor.solve(rise)
+        return direction if np.isfinite(direction).all() else None
+
+    def _bend(
+        self, w: np.ndarray, A: np.ndarray, radial: float, root: bool = False
+    ) -> np.ndarray:
         """Second derivative of the norms at the coordinates A, more along `w`."""
         norms = self._norms(w)
         factor = self._spread(
             np.divide(self.level, norms, out=np.zeros_like(norms), where=norms > 0)
         )[A]
+        if root:
+            factor, radial = np.sqrt(factor), radial**0.5
         unit = w[A] / np.maximum(self._spread(norms)[A], 1e-300)
         group = np.repeat(np.arange(norms.size), np.diff(self.ptr))[A]
         same = group[:, None] == group

@@ -15,7 +15,7 @@ from sparseopt.linear_model._outer import Outer
 from sparseopt.linear_model._quadratic import minimise
 from sparseopt.linear_model._run import Run
 from sparseopt.linear_model._smoothing import approach
-from sparseopt.linear_model._working_set import GramSet
+from sparseopt.linear_model._working_set import GramSet, MatrixSet, Products
 from sparseopt.prox import Penalty
 
 _STEPS = 20  # Newton steps on one working set
@@ -85,15 +85,15 @@ def _descend(
         d = _curvatures(run, damping, short)
         if not np.isfinite(d).all():
             return math.inf
-        H = _matrix(run, cols, d, damping)
+        gram = _products(run, cols, d, damping)
         before = worst
-        worst = float(part.distance(w, g, H.diagonal()).max(initial=0.0))
+        worst = float(part.distance(w, g, gram.H.diagonal()).max(initial=0.0))
         idle = idle + 1 if worst >= before and not refused else 0
         if worst <= tol or run.expired() or idle > _PATIENCE:
             break
         new, slope = w.copy(), g.copy()
         with np.errstate(over="ignore", invalid="ignore"):  # such steps are refused
-            minimise(run, part, H, slope, new, max(0.05 * worst, 0.1 * tol))
+            minimise(run, part, gram, slope, new, max(0.05 * worst, 0.1 * tol))
             t = _search(run, part, cols, w, new - w, g)
         flat = datafit.secant(run.z) is not None
         short, bounded = flat and not short and t < _CUT, short
@@ -109,14 +109,14 @@ def _descend(
     return worst
 
 
-def _matrix(run: Run, cols: np.ndarray, d: np.ndarray, damping: float) -> np.ndarray:
+def _products(run: Run, cols: np.ndarray, d: np.ndarray, damping: float) -> Products:
     """Second derivative of the loss along columns, at its best intercept."""
     if run.datafit.is_coupled:
         A = run.design.columns(cols)
-        return damping * run.datafit.curvature_matrix(run.z, A)
+        return MatrixSet(damping * run.datafit.curvature_matrix(run.z, A))
     gram = GramSet(run.design, d, centred=run.datafit.fit_intercept)
     gram.add(cols)
-    return gram.H
+    return gram
 
 
 def _curvatures(run: Run, damping: float, short: bool) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from sparseopt.linear_model._run import Run
+from sparseopt.linear_model._working_set import Products
 
 # Multiply-adds between looks at the clock, about a tenth of a second.
 _WORK = 3e8
@@ -27,7 +28,7 @@ class Part(Protocol):
     def sweep(self, H: Any, g: Any, w: Any, n_epochs: int, tol: float) -> int:
         """Descend over the blocks in place; returns the number of sweeps."""
 
-    def newton(self, H: Any, g: Any, w: Any) -> int:
+    def newton(self, gram: Products, g: Any, w: Any) -> int:
         """Newton step in place: 0 if it was a whole one, -1 if there was none."""
 
     def distance(self, w: Any, g: Any, square: Any) -> np.ndarray:
@@ -38,13 +39,14 @@ class Part(Protocol):
 
 
 def minimise(
-    run: Run, part: Part, H: np.ndarray, g: np.ndarray, w: np.ndarray, tol: float
+    run: Run, part: Part, gram: Products, g: np.ndarray, w: np.ndarray, tol: float
 ) -> float:
     """Lower every violation to `tol`, in place; returns the largest that is left.
 
     A Newton step is tried when hardly any coefficient changes its sign, and after one
     that did not help only when the next sweeps have settled for longer.
     """
+    H = gram.H
     square = np.ascontiguousarray(H.diagonal())
     pattern = part.pattern(w)
     n_sweeps = int(max(1, min(_SWEEPS, _WORK / max(1, w.size**2))))
@@ -70,7 +72,7 @@ def minimise(
         if worst <= tol and (budget < 0 or worst <= tiny):
             return worst
         if settled and waited >= patience:
-            outcome = part.newton(H, g, w)
+            outcome = part.newton(gram, g, w)
             waited, patience = 0, 1 if outcome >= 0 else min(2 * patience, 64)
             pattern = part.pattern(w)
             if outcome >= 0:

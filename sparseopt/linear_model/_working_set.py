@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from scipy import sparse
 
@@ -10,6 +12,42 @@ from sparseopt.linear_model._design import Design
 # What centring leaves of a constant column, relative to it: rounding, no direction.
 # Where squares are subtracted it is more.
 _CONSTANT, _CONSTANT_SQUARE = 1e-14, 1e-15
+
+
+class Products(Protocol):
+    """Products ``H = A'A`` of columns, with what Newton steps ask of the columns."""
+
+    @property
+    def H(self) -> np.ndarray:
+        """Products of the columns."""
+
+    def dense(self, places: np.ndarray) -> np.ndarray:
+        """Some columns of A, not sparse."""
+
+    def products(self, r: np.ndarray) -> np.ndarray:
+        """``A' r`` for all columns."""
+
+
+class MatrixSet:
+    """Products that were given as a matrix; A is its symmetric root."""
+
+    def __init__(self, H: np.ndarray) -> None:
+        self.H = H
+        self._root: np.ndarray | None = None
+
+    def _symmetric_root(self) -> np.ndarray:
+        if self._root is None:
+            values, vectors = np.linalg.eigh(self.H)
+            self._root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+        return self._root
+
+    def dense(self, places: np.ndarray) -> np.ndarray:
+        """Some columns of A."""
+        return self._symmetric_root()[:, places]
+
+    def products(self, r: np.ndarray) -> np.ndarray:
+        """``A' r`` for all columns."""
+        return self._symmetric_root() @ r
 
 
 class GramSet:
@@ -127,3 +165,23 @@ class GramSet:
             self._dense[:, :m] = self._dense[:, places]
         self.cols = self.cols[places]
         self._place[self.cols] = np.arange(m)
+
+    def dense(self, places: np.ndarray) -> np.ndarray:
+        """Some columns of A, not sparse."""
+        if self.design.kind != "sparse":
+            return self._dense[:, places]
+        A = self._blocks[0][:, places].toarray()
+        if self.centred:
+            A -= np.outer(self.root / np.sqrt(self.total), self._means[places])
+            A[:, self.H.diagonal()[places] == 0.0] = 0.0
+        return A
+
+    def products(self, r: np.ndarray) -> np.ndarray:
+        """``A' r`` for all columns."""
+        if self.design.kind != "sparse":
+            return self._dense[:, : self.m].T @ r
+        out = np.asarray(self._blocks[0].T @ r)
+        if self.centred:
+            out -= self._means * (self.root @ r / np.sqrt(self.total))
+            out[self.H.diagonal() == 0.0] = 0.0
+        return out
