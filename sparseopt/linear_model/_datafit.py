@@ -228,6 +228,21 @@ class Datafit:
         """
         raise NotImplementedError
 
+    def inside(self, theta: np.ndarray) -> np.ndarray:
+        """Move a dual point by what takes each sample into the domain of the conjugate.
+
+        Parameters
+        ----------
+        theta : ndarray
+            Dual point near the domain.
+
+        Returns
+        -------
+        ndarray
+            The point; itself for losses of which this is not known.
+        """
+        return theta
+
     def lipschitz(self) -> float:
         """Estimate, from below, of the Lipschitz constant of the gradient in w.
 

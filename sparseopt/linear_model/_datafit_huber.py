@@ -98,6 +98,9 @@ class Huber(Datafit):
             return math.inf
         return float(part @ self.y[inside]) + 0.5 * float(part @ (part / s))
 
+    def inside(self, theta: np.ndarray) -> np.ndarray:
+        return np.clip(theta, -self.s * self.delta, self.s * self.delta)
+
     def shift(self, z: np.ndarray) -> float:
         shift = 0.0
         if 2.0 * float(self.hessian(z).sum()) < float(self.s.sum()):

@@ -86,9 +86,10 @@ class Design:
         self.kind: Literal["dense", "sparse", "operator"] = "dense"
         self.dtype: np.dtype = np.dtype(np.float64)
         self.extreme = 0.0
+        self._lengths: np.ndarray | None = None
         if isinstance(X, Design):
             self.X, self.kind, self.dtype = X.X, X.kind, X.dtype
-            self.extreme = X.extreme
+            self.extreme, self._lengths = X.extreme, X._lengths
         elif sparse.issparse(X):
             self.X, self.extreme = _as_csc(X, name)
             self.kind = "sparse"
@@ -213,6 +214,13 @@ class Design:
         if weights is None:
             return np.einsum("ij,ij->j", self.X, self.X, dtype=np.float64)
         return np.einsum("i,ij,ij->j", weights, self.X, self.X, dtype=np.float64)
+
+    def lengths(self) -> np.ndarray:
+        """Euclidean norms of the columns, computed once; not of operators."""
+        if self._lengths is None:
+            square, _ = self.moments(np.ones(self.n))
+            self._lengths = np.sqrt(square)
+        return self._lengths
 
     def square_norm(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,23 +39,34 @@ class Certificate:
 
 
 def dual_point(
-    datafit: Datafit, penalty: Penalty, theta: np.ndarray, grad: np.ndarray
+    datafit: Datafit,
+    penalty: Penalty,
+    theta: np.ndarray,
+    grad: np.ndarray,
+    margin: float = 0.0,
 ) -> tuple[float, np.ndarray]:
     """Dual value and feasible point from ``theta = F'(z)`` and ``grad = X' theta``.
 
     The dual of ``min F(Xw + b) + P(w)`` is the maximum over theta, of sum zero where
     there is an intercept, of ``-F*(theta) - P*(-X' theta)``.  The residual of a primal
     point is scaled: down to where the conjugate is finite, and for quadratic losses
-    with the best factor if P* is an indicator or quadratic.
+    with the best factor if P* is an indicator or quadratic.  `margin`, of `margin_of`,
+    keeps it feasible for other products with X.
     """
-    scale = float(penalty.dual_scale(-grad))
+    longest = float(penalty.dual_scale(-grad))
+    scale = _inward(longest, theta, margin)
     if scale > 0.0 and not math.isfinite(datafit.conjugate(scale * theta)):
         scale = _inside(datafit, theta, scale)
     bound = penalty.conjugate(-scale * grad) if scale > 0.0 else 0.0
     value = -bound - datafit.conjugate(scale * theta)
     best, best_scale = (value, scale) if value == value else (-math.inf, 0.0)
     if datafit.is_quadratic:
-        other = _best_scale(datafit, penalty, theta, grad, scale, bound)
+        other = _best_scale(datafit, theta, scale, bound)
+        if other > scale and longest == 1.0 < other:  # the ray may go on beyond 1
+            longest = other * float(penalty.dual_scale(-other * grad))
+            other = _inward(longest, theta, margin)
+        elif other > scale:
+            other = scale
         # an indicator is zero on the whole ray
         inside = bound == 0.0 and 0.0 <= other <= scale
         bound = 0.0 if inside else penalty.conjugate(-other * grad)
@@ -79,7 +91,12 @@ def _inside(datafit: Datafit, theta: np.ndarray, top: float) -> float:
     return low
 
 
-def _best_scale(datafit, penalty, theta, grad, scale, bound) -> float:
+def _inward(scale: float, theta: np.ndarray, margin: float) -> float:
+    """A factor of theta, less the share that its margin takes."""
+    return scale * (1.0 - min(0.5, scale * margin * float(np.linalg.norm(theta))))
+
+
+def _best_scale(datafit: Any, theta: np.ndarray, scale: float, bound: float) -> float:
     """Maximiser of the dual on the ray of theta if P* is 0 or quadratic on it."""
     inside = datafit.s > 0
     part = theta[inside]
@@ -88,12 +105,7 @@ def _best_scale(datafit, penalty, theta, grad, scale, bound) -> float:
     square = float(np.vdot(part, part / s))
     if scale > 0.0:
         square += 2.0 * bound / scale / scale  # its square may be 0
-    if not 0.0 < square < math.inf:
-        return 0.0
-    best = max(0.0, -linear / square)
-    if best > 1.0 == scale:  # dual_scale answers in [0, 1]: the ray may go on
-        return best * float(penalty.dual_scale(-best * grad))
-    return min(best, scale)
+    return max(0.0, -linear / square) if 0.0 < square < math.inf else 0.0
 
 
 def stationarity(penalty: Penalty, w: np.ndarray, grad: np.ndarray) -> float:

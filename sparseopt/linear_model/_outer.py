@@ -56,7 +56,10 @@ class Outer:
         self.top = float(self.scores.max(initial=0.0))
         if not self._first_top:
             self._first_top = max(self.top, float(np.abs(grad).max(initial=0.0)))
-            self._floor = max(0.01 * run.tol, 1e-15) * self._first_top
+            # of slopes below the penalty's own, whatever the tolerance
+            excess = self.whole.excess(run.w, grad)
+            self._floor = max(0.01 * min(run.tol, 1.0 / excess), 1e-15)
+            self._floor *= self._first_top
         run.record(grad, least=self.top)
         if run.n_iter > _SCREEN_FROM or "moments" in run.cache:
             self._screen(theta, grad)

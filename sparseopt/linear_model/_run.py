@@ -12,6 +12,8 @@ import numpy as np
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
 from sparseopt.linear_model._best import Best
+from sparseopt.linear_model._composed import Terms
+from sparseopt.linear_model._correct import SlopeBounds
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._design import Design
 from sparseopt.linear_model._free import FreeColumns
@@ -21,9 +23,12 @@ from sparseopt.linear_model._gap import (
     has_conjugate,
     stationarity,
 )
+from sparseopt.linear_model._margin import lengths_of, margin_of
 from sparseopt.linear_model._units import Units
 from sparseopt.prox import Penalty
 
+# Share of the tolerance that a margin for the origin of features may take.
+_SHARE = 0.1
 # Columns of the history of every solver.
 FIELDS = ("n_nonzero",)
 
@@ -59,6 +64,8 @@ class Run:
         Unit of the residual: F(0) for gaps, else the largest gradient at 0.
     has_gap : bool
         Whether the residual is a duality gap.
+    bounds : SlopeBounds or None
+        Bounds of single slopes of the dual point, where it may be corrected.
     free : FreeColumns or None
         Those of coefficients that the penalty does not see, where there is a gap.
     reduced : bool
@@ -136,12 +143,18 @@ class Run:
     def _begin(self, penalty: Penalty) -> None:
         """Take a penalty, and find out what its certificate is."""
         self.penalty, self.best, self.reduced = penalty, Best(), False
+        self._margin: tuple[float, float] | None = None
         self.free: FreeColumns | None = None
         self.has_gap = has_conjugate(penalty, self.shape)
         if not self.has_gap:
             self.free = FreeColumns.of(self.datafit, penalty, self.cache.get("free"))
             self.has_gap = self.free is not None
             self.cache["free"] = self.free
+        self.bounds: SlopeBounds | None = None
+        bounds = SlopeBounds.of(self.datafit, penalty)
+        if bounds is not None and self.free is None:
+            self.has_gap = self.has_gap or bounds.form.kind == "box"
+            self.bounds = bounds if self.has_gap else None
 
     @property
     def design(self) -> Design:
@@ -232,12 +245,63 @@ class Run:
             distance = stationarity(self.penalty, self.w, grad)
             residual = self.relative(distance)
             return Certificate(objective, residual, None, -math.inf, None)
-        value, point = dual_point(self.datafit, self.penalty, theta, grad)
+        value, point = self.dual_point(theta, grad)
         self.last_dual = value, point
         if value > self.best_dual[0] or self.best_dual[1] is None:
             self.best_dual = value, point
+        if not self.relative(objective - self.best_dual[0]) <= self.tol:
+            self._correct(theta, grad)
+            if not self.has_gap:
+                return self.certify(grad)
         gap = objective - self.best_dual[0]
         return Certificate(objective, self.relative(gap), gap, *self.best_dual)
+
+    def _correct(self, theta: np.ndarray, grad: np.ndarray) -> None:
+        """Look for a better dual point near theta where it may show convergence.
+
+        Where there is none, and multiples of theta are no points either, as rays of
+        zero loss leave it, the gap is given up.
+        """
+        bounds, scale = self.bounds, self.scale
+        if bounds is None or not np.any(theta):
+            return
+        for origin in (self.units.origin, None):  # of features far from zero: if it can
+            margin = bounds.margins(theta, lengths_of(self.design, origin))
+            if bounds.first_order(self.w, grad, margin) <= self.tol * scale:
+                break
+        else:
+            return
+        found = bounds.point(self.datafit, self.z, theta, grad, margin)
+        if found is not None:
+            value = -self.datafit.conjugate(found[0]) - bounds.conjugate(found[1])
+            if value > self.best_dual[0]:
+                self.best_dual = value, found[0]
+        elif bounds.form.kind == "box":
+            self.bounds, self.has_gap, self._scale = None, False, None
+
+    def dual_point(
+        self, theta: np.ndarray, grad: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        """Dual value and feasible point from ``theta`` and ``X' theta``."""
+        if self.bounds is not None and self.bounds.form.kind == "box":
+            zero = np.zeros_like(theta)  # multiples of theta have no margin
+            return -self.datafit.conjugate(zero), zero
+        if self._margin is None:
+            self._margin = 0.0, 0.0
+            if self.design.kind != "operator" and not isinstance(self.penalty, Terms):
+                free = None if self.free is None else self.free.mask
+                problem = self.design, self.penalty, self.shape, free
+                self._margin = (
+                    margin_of(*problem),
+                    margin_of(*problem, self.units.origin),
+                )
+        least, most = self._margin
+        if most > least:
+            # products with features far from zero: where that is not the tolerance
+            cost = self.penalty.value(self.w) * float(np.linalg.norm(theta))
+            room = _SHARE * self.tol * self.scale
+            least = min(most, least + room / cost) if cost > 0.0 else most
+        return dual_point(self.datafit, self.penalty, theta, grad, least)
 
     def _orthogonal(
         self, theta: np.ndarray, grad: np.ndarray
@@ -285,10 +349,23 @@ class Run:
             n_nonzero=int(np.count_nonzero(self.w)),
             **values,
         )
-        if proof.residual <= self.tol and status is not Status.STOPPED_BY_CALLBACK:
+        done = proof.residual <= self.tol and not (self.n_iter == 1 and self._leaves())
+        if done and status is not Status.STOPPED_BY_CALLBACK:
             raise Stop(Status.CONVERGED)
         if status is not None:
             raise Stop(status)
+
+    def _leaves(self) -> bool:
+        """Whether zero, where the run is, is no solution for any strength.
+
+        A ridge that is strong makes coefficients so small that the gap of zero is, too.
+        """
+        if np.any(self.w) or not self.penalty.sign_invariant:
+            return False
+        try:
+            return self.penalty.critical_lam(self.gradient()) == math.inf
+        except NotImplementedError:
+            return False
 
     def expired(self) -> bool:
         """Whether the time limit is over: asked inside long inner loops."""

@@ -17,7 +17,6 @@ import numpy as np
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
-from sparseopt.linear_model._gap import dual_point
 from sparseopt.linear_model._run import FIELDS, Run, Stop
 
 _FACTOR = 4.0  # between the widths of two stages
@@ -62,7 +61,7 @@ def _take_dual(run: Run, stage: Run) -> None:
         return
     theta = stage.datafit.gradient(stage.z)
     grad = run.design.gradient(theta, None, run.n_threads)
-    best = dual_point(run.datafit, run.penalty, theta, grad)
+    best = run.dual_point(theta, grad)
     if best[0] > run.best_dual[0]:
         run.best_dual = best
 

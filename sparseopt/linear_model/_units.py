@@ -105,7 +105,11 @@ class Units:
         units = cls(features, targets, degree * targets, columns=columns)
         if not datafit.fit_intercept and not datafit.is_coupled:
             return units
-        level = _far_value(np.ldexp(datafit.y, -targets)) if degree else 0.0
+        level = 0.0
+        if degree:
+            seen = np.ldexp(datafit.y[datafit.s > 0.0], -targets)
+            # nothing else is as exact for a constant, whose loss would be rounding
+            level = seen[0] if seen.min() == seen.max() else _far_value(seen)
         return replace(
             units,
             origin=_origin(datafit.design, units.widths),
