@@ -222,6 +222,18 @@ class Design:
             self._lengths = np.sqrt(square)
         return self._lengths
 
+    def absolute(self, r: np.ndarray) -> np.ndarray:
+        """``|X|' |r|``, by blocks of rows."""
+        self._need_columns()
+        r = np.abs(r)
+        if self.kind == "sparse":
+            return np.asarray(abs(self.X).T @ r)
+        out, step = np.zeros((self.p, *r.shape[1:])), max(1, _BLOCK // self.p)
+        for start in range(0, self.n, step):
+            rows = slice(start, start + step)
+            out += np.abs(self.X[rows]).T @ r[rows]
+        return out
+
     def square_norm(
         self,
         weights: np.ndarray | None = None,

@@ -39,6 +39,16 @@ def margin_of(
     return roundings(design.n) * _gauge(penalty, off)
 
 
+def exact_margin(
+    design: Design, penalty: Penalty, theta: np.ndarray, free: np.ndarray | None = None
+) -> float:
+    """The same for one dual point, from what is summed, ``|X|' |theta|``."""
+    off = design.absolute(theta)
+    if free is not None:
+        off[free] = 0.0
+    return roundings(design.n) * _gauge(penalty, off) / float(np.linalg.norm(theta))
+
+
 def lengths_of(design: Design, origin: np.ndarray | None) -> np.ndarray:
     """Bounds of the lengths of the columns as they were given."""
     lengths = design.lengths()
