@@ -11,16 +11,18 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sparseopt._core._params import public_name
 from sparseopt.linear_model._estimators_base import (
+    RATES,
     Proximal,
     check_weights,
     choose_loss,
     classification_datafit,
     explained_deviance,
+    explained_share,
     regression_datafit,
     with_class_weight,
 )
 
-REGRESSION_LOSSES = ("squared", "huber", "poisson")
+REGRESSION_LOSSES = ("squared", "huber", *RATES)
 CLASSIFICATION_LOSSES = ("auto", "logistic", "multinomial")
 
 
@@ -37,11 +39,13 @@ class ProximalRegressor(RegressorMixin, Proximal):
         as in `minimize_composite`.
     lam : float, optional
         Strength.  If not given, 0.1 for a name, and that of the object for an object.
-    loss : {"squared", "huber", "poisson"}, default="squared"
+    loss : {"squared", "huber", "poisson", "gamma", "tweedie"}, default="squared"
         "squared": half the squared error.  "huber": that up to `delta`, then linear.
-        "poisson": half the Poisson deviance of rates ``exp(x w + b)``.
+        "poisson", "gamma", "tweedie": half the deviance of rates ``exp(x w + b)``.
     delta : float, default=1.35
         Residual from which Huber's loss is linear, in units of y.
+    power : float, default=1.5
+        Power of the rate that Tweedie's variance grows with, between 1 and 2.
     fit_intercept : bool, default=True
         Whether an unpenalised intercept is fitted.
     positive : bool, default=False
@@ -123,6 +127,7 @@ class ProximalRegressor(RegressorMixin, Proximal):
         *,
         loss: str = "squared",
         delta: float = 1.35,
+        power: float = 1.5,
         fit_intercept: bool = True,
         positive: bool = False,
         solver: str = "auto",
@@ -139,6 +144,7 @@ class ProximalRegressor(RegressorMixin, Proximal):
         self.lam = lam
         self.loss = loss
         self.delta = delta
+        self.power = power
         self.fit_intercept = fit_intercept
         self.positive = positive
         self.solver = solver
@@ -151,7 +157,9 @@ class ProximalRegressor(RegressorMixin, Proximal):
         self.n_threads = n_threads
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, exposure: Any = None
+    ) -> Self:
         """Fit the model.
 
         Parameters
@@ -162,6 +170,8 @@ class ProximalRegressor(RegressorMixin, Proximal):
             Targets.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples, not negative.
+        exposure : array-like of shape (n_samples,), optional
+            Positive times or sizes that rates are multiplied by.
 
         Returns
         -------
@@ -171,14 +181,14 @@ class ProximalRegressor(RegressorMixin, Proximal):
         self._check(REGRESSION_LOSSES)
         check_weights(sample_weight)
         X, y = self._validate(X, y, y_numeric=True)
-        self._solve(self._datafit(X, y, sample_weight))
+        self._solve(self._datafit(X, y, sample_weight, exposure))
         self.coef_, self.intercept_ = self.result_.coef, self.result_.intercept
         return self
 
-    def _datafit(self, X: Any, y: Any, weight: Any) -> Any:
-        return regression_datafit(
-            self.loss, self.delta, X, y, weight, self.fit_intercept
-        )
+    def _datafit(self, X: Any, y: Any, weight: Any, exposure: Any = None) -> Any:
+        options = {"sample_weight": weight, "fit_intercept": self.fit_intercept}
+        params = self.delta, self.power
+        return regression_datafit(self.loss, params, X, y, exposure, **options)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict targets.
@@ -191,21 +201,22 @@ class ProximalRegressor(RegressorMixin, Proximal):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Predictions; with the Poisson loss they are rates.
+            Predictions; rates for an exposure of one with the losses of rates.
         """
         z = self._linear(self._again(X))
-        return np.exp(z) if self.loss == "poisson" else z
+        return np.exp(z) if self.loss in RATES else z
 
     def _linear(self, X: Any) -> np.ndarray:
         return np.asarray(X @ self.coef_) + self.coef_.dtype.type(self.intercept_)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(
+        self, X: Any, y: Any, sample_weight: Any = None, exposure: Any = None
+    ) -> float:
         """Share of the deviance that the model explains, at most 1.
 
-        R2 for the squared and Huber losses, as in scikit-learn: the share of the
-        squared error that is explained.  D2 for the Poisson loss, as in its
-        `PoissonRegressor`: one minus the deviance of the predictions over that of the
-        mean of y.
+        R2 for the squared and Huber losses: the share of the squared error that is
+        explained.  D2 for the losses of rates, as in scikit-learn: one minus the
+        deviance of the predictions over that of the best constant rate.
 
         Parameters
         ----------
@@ -215,6 +226,8 @@ class ProximalRegressor(RegressorMixin, Proximal):
             Targets.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples, not negative.
+        exposure : array-like of shape (n_samples,), optional
+            What rates are multiplied by.
 
         Returns
         -------
@@ -222,20 +235,18 @@ class ProximalRegressor(RegressorMixin, Proximal):
             The score; 0 for predictions as good as the mean of y.  Where y does not
             vary, 1 for exact predictions, else 0.
         """
-        if self.loss != "poisson":
+        if self.loss not in RATES and exposure is None:
             return super().score(X, y, sample_weight)
         check_weights(sample_weight)
         X, y = self._validate(X, y, y_numeric=True, reset=False)
-        if y.min() < 0:
-            raise ValueError(
-                f"The 'y' array of {public_name(type(self))} must not be negative with "
-                f"loss='poisson'. Got a minimum of {y.min():.6g}."
-            )
-        return explained_deviance(y, self._linear(X), sample_weight)
+        if self.loss != "poisson" or exposure is not None:
+            datafit = self._datafit(X, y, sample_weight, exposure)
+            return explained_share(datafit, self._linear(X).astype(np.float64))
+        return explained_deviance(self, y, self._linear(X), sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.positive_only = self.loss == "poisson"
+        tags.target_tags.positive_only = self.loss in RATES
         return tags
 
 

@@ -23,7 +23,13 @@ from sparseopt.linear_model._api import minimize_composite
 from sparseopt.linear_model._composed import Composed
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._datafit_huber import Huber
-from sparseopt.linear_model._datafit_rates import Poisson
+from sparseopt.linear_model._datafit_rates import (
+    POWER,
+    Gamma,
+    Poisson,
+    Rates,
+    Tweedie,
+)
 from sparseopt.linear_model._datafits_more import Multinomial
 from sparseopt.linear_model._design import check_structure
 from sparseopt.linear_model._selector import SupportSelector
@@ -42,6 +48,8 @@ from sparseopt.prox import (
     Ridge,
 )
 
+# Losses of rates, the exponentials of predictions.
+RATES: dict[str, Any] = {"poisson": Poisson, "gamma": Gamma, "tweedie": Tweedie}
 _FLOATS = (np.float64, np.float32)
 _SPARSE = ("csc", "csr")
 # Penalties by name, with their default parameters.
@@ -67,6 +75,7 @@ CONSTRAINTS: dict[str, Any] = {
     "penalty": [Options(*_PENALTIES), Type(Penalty, Composed, list, tuple)],
     "lam": [Interval(0, np.inf, closed="left"), None],
     "delta": [Interval(0, None, closed="neither")],
+    **POWER,
     "solver": [Options(*NAMES)],
     "fit_intercept": [Boolean],
     "warm_start": [Boolean],
@@ -198,13 +207,26 @@ def _nonnegative(penalty: Any) -> Any:
 
 
 def regression_datafit(
-    loss: str, delta: float, X: Any, y: Any, weight: Any, fit_intercept: bool
+    loss: str,
+    params: tuple[float, float],
+    X: Any,
+    y: Any,
+    exposure: Any,
+    **options: Any,
 ) -> Datafit:
-    """Loss of a regression by its name."""
-    options = {"sample_weight": weight, "fit_intercept": fit_intercept}
+    """Loss of a regression by its name; `params` are delta and power."""
+    if loss in RATES:
+        kind: Any = RATES[loss]
+        own = {"power": params[1]} if kind is Tweedie else {}
+        return kind(X, y, exposure=exposure, **own, **options)
+    if exposure is not None:
+        raise ValueError(
+            f"The 'exposure' array must be given for the losses {sorted(RATES)} only. "
+            f"Got the loss {loss!r}."
+        )
     if loss == "huber":
-        return Huber(X, y, delta, **options)
-    return (Poisson if loss == "poisson" else LeastSquares)(X, y, **options)
+        return Huber(X, y, params[0], **options)
+    return LeastSquares(X, y, **options)
 
 
 def classification_datafit(
@@ -223,22 +245,43 @@ def classification_datafit(
 
 
 def regression_loss(
-    loss: str, delta: float, y: np.ndarray, z: np.ndarray
+    loss: str, params: tuple[float, float], y: np.ndarray, z: np.ndarray
 ) -> np.ndarray:
-    """Losses of single samples for predictions z."""
-    if loss == "poisson":
-        with np.errstate(over="ignore"):
+    """Losses of single samples for predictions z; `params` are delta and power."""
+    delta, p = params
+    with np.errstate(over="ignore"):
+        if loss == "poisson":
             return np.exp(z) - y * z + xlogy(y, y) - y
+        if loss == "gamma":
+            return y * np.exp(-z) + z - np.log(y) - 1.0
+        if loss == "tweedie":
+            terms = np.exp((2.0 - p) * z) / (2.0 - p)
+            terms = terms + y * np.exp((1.0 - p) * z) / (p - 1.0)
+            return terms - y ** (2.0 - p) / ((2.0 - p) * (p - 1.0))
     r = np.abs(y - z)
     near = np.minimum(r, delta) if loss == "huber" else r
     return near * (r - 0.5 * near)
 
 
-def explained_deviance(y: np.ndarray, z: np.ndarray, weight: Any) -> float:
+def explained_share(datafit: Rates, z: np.ndarray) -> float:
+    """Share of the deviance of the best constant rate that predictions explain."""
+    zero = datafit.zero()
+    none, left = datafit.value(zero + datafit.shift(zero)), datafit.value(z)
+    if none <= 1e-15 * datafit.scale():
+        return float(left <= 1e-15 * datafit.scale())
+    return float(1.0 - left / none)
+
+
+def explained_deviance(model: Any, y: np.ndarray, z: np.ndarray, weight: Any) -> float:
     """Share of the Poisson deviance of the mean that rates ``exp(z)`` explain.
 
     From the logarithms, as rates may underflow.
     """
+    if y.min() < 0:
+        raise ValueError(
+            f"The 'y' array of {public_name(type(model))} must not be negative with "
+            f"loss='poisson'. Got a minimum of {y.min():.6g}."
+        )
     z = z.astype(np.float64, copy=False)
     y = y.astype(np.float64, copy=False)
     mean = float(np.average(y, weights=weight))
@@ -246,8 +289,10 @@ def explained_deviance(y: np.ndarray, z: np.ndarray, weight: Any) -> float:
     none = 0.0
     if mean > 0.0:
         level = np.full_like(y, math.log(mean))
-        none = np.average(regression_loss("poisson", 0.0, y, level), weights=weight)
-    left = np.average(regression_loss("poisson", 0.0, y, z), weights=weight)
+        none = np.average(
+            regression_loss("poisson", (0.0, 0.0), y, level), weights=weight
+        )
+    left = np.average(regression_loss("poisson", (0.0, 0.0), y, z), weights=weight)
     # what rounding leaves of a difference of numbers of this size
     least = 1e-15 * float(np.average(np.abs(xlogy(y, y)) + y, weights=weight))
     if none <= least:

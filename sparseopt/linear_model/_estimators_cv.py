@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from sparseopt._core._arrays import as_vector
+from sparseopt._core._params import public_name
 from sparseopt.linear_model._estimators import (
     REGRESSION_LOSSES,
     ProximalClassifier,
@@ -36,9 +38,11 @@ class ProximalRegressorCV(Search, ProximalRegressor):
         Length of the grid.
     eps : float, default=1e-3
         Last value of the grid relative to the first.
-    loss : {"squared", "huber", "poisson"}, default="squared"
+    loss : {"squared", "huber", "poisson", "gamma", "tweedie"}, default="squared"
         As in `ProximalRegressor`.
     delta : float, default=1.35
+        As in `ProximalRegressor`.
+    power : float, default=1.5
         As in `ProximalRegressor`.
     criterion : {"cv", "ebic", "gic", "bic", "aic"}, default="cv"
         Cross-validation or an information criterion: extended Bayesian [1]_,
@@ -129,6 +133,7 @@ class ProximalRegressorCV(Search, ProximalRegressor):
         eps: float = 1e-3,
         loss: str = "squared",
         delta: float = 1.35,
+        power: float = 1.5,
         criterion: str = "cv",
         one_se: bool = False,
         cv: Any = None,
@@ -150,6 +155,7 @@ class ProximalRegressorCV(Search, ProximalRegressor):
         self.eps = eps
         self.loss = loss
         self.delta = delta
+        self.power = power
         self.criterion = criterion
         self.one_se = one_se
         self.cv = cv
@@ -165,7 +171,9 @@ class ProximalRegressorCV(Search, ProximalRegressor):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, exposure: Any = None
+    ) -> Self:
         """Fit the path and choose a model.
 
         Parameters
@@ -176,6 +184,8 @@ class ProximalRegressorCV(Search, ProximalRegressor):
             Targets.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples, not negative.
+        exposure : array-like of shape (n_samples,), optional
+            Positive times or sizes that rates are multiplied by; not with `scoring`.
 
         Returns
         -------
@@ -183,15 +193,34 @@ class ProximalRegressorCV(Search, ProximalRegressor):
             The fitted estimator.
         """
         self._check(REGRESSION_LOSSES)
+        if self.loss in ("gamma", "tweedie") and self.criterion != "cv":
+            raise ValueError(
+                f"The 'criterion' parameter of {public_name(type(self))} must be 'cv' "
+                f"for losses of unknown dispersion. Got {self.criterion!r} for "
+                f"{self.loss!r}."
+            )
         check_weights(sample_weight)
         X, y = self._validate(X, y, y_numeric=True)
+        if exposure is not None:
+            if self.scoring is not None:
+                raise ValueError(
+                    f"The 'scoring' parameter of {public_name(type(self))} must be "
+                    f"None where exposures are given. Got {self.scoring!r}."
+                )
+            y = np.column_stack([y, as_vector(exposure, "exposure", len(y))])
         return self._choose(X, y, sample_weight)
+
+    def _datafit(self, X: Any, y: Any, weight: Any, exposure: Any = None) -> Any:
+        y, exposure = y.T if y.ndim == 2 else (y, exposure)
+        return super()._datafit(X, y, weight, exposure)
 
     def _take(self, coef: np.ndarray, intercept: Any) -> None:
         self.coef_, self.intercept_ = coef, float(intercept)
 
     def _loss(self, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        return regression_loss(self.loss, self.delta, y, z)
+        if y.ndim == 2:
+            y, z = y[:, 0], z + np.log(y[:, 1])
+        return regression_loss(self.loss, (self.delta, self.power), y, z)
 
     def _deviance(self, datafit: Any, loss: float) -> float:
         # the loss of Huber has no variance of its own: it stands for the squared error

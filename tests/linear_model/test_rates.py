@@ -8,7 +8,14 @@ from scipy.optimize import minimize, minimize_scalar
 from sklearn.linear_model import TweedieRegressor
 from sklearn.metrics import mean_tweedie_deviance
 
-from sparseopt.linear_model import Gamma, Poisson, Tweedie, minimize_composite
+from sparseopt.linear_model import (
+    Gamma,
+    Poisson,
+    ProximalRegressor,
+    ProximalRegressorCV,
+    Tweedie,
+    minimize_composite,
+)
 from sparseopt.linear_model._loss_prox import loss_prox
 from sparseopt.prox import L1, NoPenalty, Ridge
 
@@ -164,3 +171,56 @@ def test_exposures_are_weights_of_rates(rng):
 def test_bad_arguments(make, message, rng):
     with pytest.raises(ValueError, match=message):
         make(rng.normal(size=(5, 2)), np.arange(1.0, 6.0))
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
+def test_estimator(loss, rng):
+    X = rng.normal(size=(N, P))
+    exposure = rng.uniform(0.5, 3.0, N)
+    y = exposure * np.exp(0.6 * X[:, 0]) * rng.gamma(2.0, 0.5, N)
+    power = {"poisson": 1.0, "gamma": 2.0, "tweedie": 1.5}[loss]
+    model = ProximalRegressor("none", loss=loss, tol=1e-12)
+    peer = TweedieRegressor(power=power, alpha=0.0, link="log", tol=1e-10,
+                            solver="newton-cholesky").fit(X, y)  # fmt: skip
+    np.testing.assert_allclose(model.fit(X, y).predict(X), peer.predict(X), rtol=1e-4)
+    assert model.score(X, y) == pytest.approx(peer.score(X, y), abs=1e-6)
+    model.fit(X, y, exposure=exposure)
+    design = np.column_stack([np.ones(N), X])
+    best = minimize(
+        lambda w: mean_tweedie_deviance(y, exposure * np.exp(design @ w), power=power),
+        np.zeros(P + 1),
+    )
+    np.testing.assert_allclose(model.coef_, best.x[1:], atol=1e-4)
+    # the best constant rate, by its definition
+    none = minimize_scalar(
+        lambda b: mean_tweedie_deviance(y, exposure * np.exp(b), power=power)
+    )
+    expected = 1.0 - best.fun / none.fun
+    assert model.score(X, y, exposure=exposure) == pytest.approx(expected, abs=1e-6)
+
+
+def test_estimator_arguments(rng):
+    X, y = rng.normal(size=(N, P)), rng.gamma(2.0, 0.5, N)
+    with pytest.raises(ValueError, match="exposure"):
+        ProximalRegressor().fit(X, y, exposure=y)
+    with pytest.raises(ValueError, match="criterion"):
+        ProximalRegressorCV(loss="gamma", criterion="bic").fit(X, y)
+    with pytest.raises(ValueError, match="power"):
+        ProximalRegressor(loss="tweedie", power=3.0).fit(X, y)
+    exposure = rng.uniform(0.5, 2.0, N)
+    with pytest.raises(ValueError, match="scoring"):
+        ProximalRegressorCV(scoring="r2", loss="gamma").fit(X, y, exposure=exposure)
+    # scores of folds are deviances of those held out
+    model = ProximalRegressorCV(loss="tweedie", lams=[0.1], cv=2)
+    found = model.fit(X, y, exposure=exposure)
+    expected = []
+    for at in (slice(0, N // 2), slice(N // 2, N)):
+        out = np.ones(N, dtype=bool)
+        out[at] = False
+        part = ProximalRegressor(lam=0.1, loss="tweedie").fit(
+            X[out], y[out], exposure=exposure[out]
+        )
+        rate = exposure[at] * part.predict(X[at])
+        deviance = mean_tweedie_deviance(y[at], rate, power=1.5)
+        expected.append(-0.5 * deviance)
+    assert found.scores_[0] == pytest.approx(np.mean(expected), rel=1e-5)
