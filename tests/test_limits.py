@@ -237,3 +237,18 @@ def test_pairs_that_time_leaves_out_are_reported():
         model.fit(regression().X, regression().y)
     assert any("pairs of k and lam" in str(w.message) for w in caught)
     assert len(model.grid_) == len(model.scores_) == len(model.path_) == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "start"),
+    [(completion.soft_impute, "_narrow_start"), (completion.complete, "_start")],
+)
+def test_an_interrupt_of_the_start_leaves_zero(function, start, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"sparseopt.completion._fit.{start}", interrupt)
+    with pytest.warns(UserWarning, match="interrupted"):
+        result = function(ratings(), 2, random_state=0)
+    assert result.status is Status.INTERRUPTED
+    assert not result.reconstruct().any()

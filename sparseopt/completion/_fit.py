@@ -75,10 +75,16 @@ def fit_entries(
         # a checkpoint has its own, see `restore`
         options = {**options, "homotopy": False}
     method = method or _method(options)
-    if narrow:
-        start = _narrow_start(scaled, k, init, rng, unit, ridge, monitor)
-    else:
-        start = _start(scaled, k, init, rng, unit, method is solve_ratings)
+    interrupted = False
+    try:
+        if narrow:
+            start = _narrow_start(scaled, k, init, rng, unit, ridge, monitor)
+        else:
+            start = _start(scaled, k, init, rng, unit, method is solve_ratings)
+    except KeyboardInterrupt:  # zero is an iterate too
+        interrupted = True
+        U, s, V = random_start(scaled, 1 if narrow else k, rng)
+        start = Factors(U, np.zeros_like(s), V)
     run = Run(scaled, k, ridge, tol, tol_obj, rng, monitor, start, options)
     run.held_out, run.units, run.power = held_out, units, power
     run.lazy["factors"] = lambda: _shown(_unpadded(run.factors, unit), like)
@@ -90,7 +96,7 @@ def fit_entries(
         if "held_out" in run.saved:
             held_out.restore(run.saved.pop("held_out"))
         run.keeps["held_out"] = held_out.keep
-    status = _solve(run, method)
+    status = Status.INTERRUPTED if interrupted else _solve(run, method)
     run.take_best()
     mask = None
     if fraction:
