@@ -152,7 +152,7 @@ class LowRankImputer(TableModel):
     relations between columns.  With ``loss="huber"`` single entries are set aside, the
     worst of a row first, until all that are left are within 3.5 conditional standard
     deviations of what the others predict [2]_.  Beside the table it needs the memory of
-    about four more.
+    three to five more.
 
     References
     ----------

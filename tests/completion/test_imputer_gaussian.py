@@ -7,7 +7,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from sparseopt import Status
-from sparseopt.completion import LowRankImputer
+from sparseopt.completion import LowRankImputer, complete
 from sparseopt.completion._gaussian import Gaussian, Patterns, Rows, fit_gaussian
 from sparseopt.completion._neighbours import distances
 from sparseopt.completion._patterns import neighbour_means
@@ -243,6 +243,22 @@ def test_gross_errors_do_not_reach_what_is_imputed(noise, options):
         # new rows, too
         new = imputer.transform(wrong[:40] + 0.0)
         np.testing.assert_allclose(new, imputer.transform(wrong)[:40], atol=1e-9)
+
+
+def test_alpha_is_not_judged_by_gross_errors():
+    rng = np.random.default_rng(0)
+    X = low_rank(300, 20, 2, 0.1)
+    hole = rng.random(X.shape) < 0.2
+    table = np.where(hole, np.nan, X + 1000 * (rng.random(X.shape) < 0.05))
+    errors = [
+        rms(
+            complete(table, 2, loss="huber", alpha=alpha, random_state=0).reconstruct(),
+            X,
+            hole,
+        )
+        for alpha in ("auto", 0.0)
+    ]
+    assert errors[0] < 1.05 * errors[1] < 0.2
 
 
 def test_better_than_the_gaussian_where_there_are_clusters():
