@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -20,7 +21,10 @@ _SWEEPS, _SLOW = 4, 1e-2  # sweeps at least, and the relative decrease that ends
 _INNER = 200  # CG steps of a Newton step
 _DEAD = 1e-3  # a direction this weak that wants to shrink is dropped
 _NEW = 8  # directions added at once
-_TRIES = 12  # halvings of a step
+# A step is cut by _SHRINK until the objective falls by _FALL of its slope; where it falls
+# by _GOOD of what the edge of the region promised, the region grows.
+_FALL, _GOOD, _SHRINK = 1e-4, 0.75, 0.25
+_TRIES = 20  # cuts of a step
 # Newton steps may end by rounding, when the objective falls no more than by _LEVEL,
 # where the gradient is within _NEAR of its bound.
 _LEVEL, _NEAR = 1e-13, 1e3
@@ -86,6 +90,7 @@ class _State:
 
     def __init__(self, run: Run) -> None:
         self.run, self.alpha = run, run.alpha
+        self.radius = 1.0  # of what steps are trusted, in lengths of the iterate
         self.entries: Entries = run.entries
         self.density = max(self.entries.n_entries, 1) / math.prod(self.entries.shape)
         f = run.factors
@@ -201,8 +206,7 @@ class _State:
                 return
             last, before = size, self.objective
             eta = min(0.1, math.sqrt(size / (self.alpha * math.sqrt(self.r))))
-            step = _newton_step(self, gU, gV, max(eta, 1e-4))
-            if not self.search(*step):
+            if not self.step(gU, gV, max(eta, 1e-4)):
                 return
             self.show()
 
@@ -227,21 +231,41 @@ class _State:
         self.U, self.s, self.V, self.E, self.rss, self.objective = kept
         return False
 
-    def search(self, A: np.ndarray, B: np.ndarray) -> bool:
-        """Step along increments of the factors, halved until the objective falls."""
+    def step(self, gU: np.ndarray, gV: np.ndarray, eta: float) -> bool:
+        """A Newton step within a region that is trusted, cut until the objective falls.
+
+        The region is a ball around the iterate, as large as that at first: where there
+        is almost no curvature, or a negative one, the model has no minimum of its own.
+        A step that is too long is cut, which costs a look at the entries, and the next
+        region is as large as what was left: another region for the same step would
+        cost as many products as the step did.
+        """
         kept = self.U, self.s, self.V, self.E, self.rss, self.objective
-        root = np.sqrt(np.maximum(self.s, 1e-300))
-        U, V, t = self.U, self.V, 1.0
+        model = _Model(self, gU, gV)
+        radius, t = self.radius * model.size, 1.0
+        step = model.minimise(eta, radius)
         for _ in range(_TRIES):
-            L = scaled(U, root) + t * scaled(A, 1 / root)
-            R = scaled(V, root) + t * scaled(B, 1 / root)
-            self.U, self.s, self.V = _frames(L, R, self.r)
-            self.measure()
-            if self.objective <= kept[5] * (1 + 1e-14):
+            self.move(step.A, step.B, t)
+            fall = kept[5] - self.objective
+            level = step.promise <= _LEVEL * kept[5] and fall >= -1e-14 * kept[5]
+            if fall >= _FALL * t * step.slope or level:
+                if t < 1.0:
+                    radius = t * step.length
+                elif fall > _GOOD * step.promise and step.length > 0.9 * radius:
+                    radius /= _SHRINK
+                self.radius = radius / model.size
                 return True
-            t *= 0.5
-        self.U, self.s, self.V, self.E, self.rss, self.objective = kept
+            self.U, self.s, self.V, self.E, self.rss, self.objective = kept
+            t *= _SHRINK
         return False
+
+    def move(self, A: np.ndarray, B: np.ndarray, t: float) -> None:
+        """Step along increments of the factors."""
+        root = np.sqrt(np.maximum(self.s, 1e-300))
+        L = scaled(self.U, root) + t * scaled(A, 1 / root)
+        R = scaled(self.V, root) + t * scaled(B, 1 / root)
+        self.U, self.s, self.V = _frames(L, R, self.r)
+        self.measure()
 
     def certify(self) -> Status | None:
         """Decide by the norm of the residuals; add directions if it is too large."""
@@ -303,41 +327,67 @@ class _State:
         return max(0.0, self.objective - (float(y @ side.val) - half))
 
 
-def _newton_step(
-    state: _State, gU: np.ndarray, gV: np.ndarray, eta: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Truncated conjugate gradients on the Hessian of both factors.
+class _Step(NamedTuple):
+    """Increments of both factors, the fall of the model and of its linear part."""
 
-    Increments are ``A / sqrt(s)`` and ``B / sqrt(s)``: in A and B the fit has the
-    curvature of a sampled projection, about the density of the entries.
+    A: np.ndarray
+    B: np.ndarray
+    promise: float
+    slope: float
+    length: float
+
+
+class _Model:
+    """The objective near the iterate to second order, for increments of both factors.
+
+    These are ``A / sqrt(s)`` and ``B / sqrt(s)``: in A and B the fit has the curvature
+    of a sampled projection, about the density of the entries. Lengths are those of the
+    norm in which that is exact; ``size`` is that of the iterate.
     """
-    hessian = _Hessian(state)
-    scale = np.ones(state.U.shape[1])
-    inverse = np.maximum(state.s, _WEAK * state.s[0])
-    scale[: state.r] = 1 / (state.density + state.alpha / inverse)
-    m = len(gU)
-    x = np.zeros((m + len(gV), gU.shape[1]))
-    res = -np.concatenate([gU, gV])
-    z = res * scale
-    p, rz = z.copy(), float(np.vdot(res, z))
-    stop = eta**2 * rz
-    for _ in range(_INNER):
-        q = hessian(p)
-        pq = float(np.vdot(p, q))
-        if pq <= 1e-14 * float(np.vdot(p, p / scale)):
-            if not x.any():
-                x = p
-            break
-        a = rz / pq
-        x += a * p
-        res -= a * q
-        z = res * scale
-        rz, old = float(np.vdot(res, z)), rz
-        if rz <= stop:
-            break
-        p *= rz / old
-        p += z
-    return _own(x[:m]), _own(x[m:])
+
+    def __init__(self, state: _State, gU: np.ndarray, gV: np.ndarray) -> None:
+        self.hessian = _Hessian(state)
+        self.scale = np.ones(state.U.shape[1])
+        inverse = np.maximum(state.s, _WEAK * state.s[0])
+        curvature = state.density + state.alpha / inverse
+        self.scale[: state.r] = 1 / curvature
+        self.m, self.gradient = len(gU), np.concatenate([gU, gV])
+        self.size = math.sqrt(2 * float(state.s**2 @ curvature))
+
+    def minimise(self, eta: float, radius: float) -> _Step:
+        """Truncated conjugate gradients, to the edge of the ball at most (Steihaug)."""
+        x, res = np.zeros_like(self.gradient), -self.gradient
+        z = res * self.scale
+        p, rz = z.copy(), float(np.vdot(res, z))
+        # squares of the lengths of x and p, and their product
+        xx, xp, pp = 0.0, 0.0, rz
+        stop, promise, edge = eta**2 * rz, 0.0, radius**2
+        for _ in range(_INNER):
+            q = self.hessian(p)
+            pq = float(np.vdot(p, q))
+            a = rz / pq if pq > 0 else math.inf
+            if not xx + a * (2 * xp + a * pp) < edge:
+                # the root without cancellation
+                b = edge - xx
+                a = b / (xp + math.sqrt(xp * xp + pp * b))
+                x += a * p
+                promise += a * (rz - 0.5 * a * pq)
+                xx = edge
+                break
+            x += a * p
+            promise += 0.5 * a * rz
+            xx += a * (2 * xp + a * pp)
+            res -= a * q
+            z = res * self.scale
+            rz, old = float(np.vdot(res, z)), rz
+            if rz <= stop:
+                break
+            beta = rz / old
+            xp, pp = beta * (xp + a * pp), rz + beta**2 * pp
+            p *= beta
+            p += z
+        slope = -float(np.vdot(self.gradient, x))
+        return _Step(_own(x[: self.m]), _own(x[self.m :]), promise, slope, math.sqrt(xx))
 
 
 class _Hessian:

@@ -168,3 +168,27 @@ def test_weak_directions_do_not_come_and_go(tol):
     # no step makes it worse, but by rounding
     objective = r.history["objective"]
     assert (np.diff(objective) <= 1e-12 * objective[0]).all()
+
+
+@pytest.mark.parametrize("part", [0.5, 0.05, 1e-3, 1e-5])
+def test_small_tables_with_weights_reach_the_optimum(part):
+    """The problem is convex: the gap, recomputed, says how far off a fit is."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        shape = ((150, 4), (12, 5))[seed % 2]
+        X = rng.standard_normal((shape[0], 2)) @ rng.standard_normal((2, shape[1]))
+        X += 0.2 * rng.standard_normal(shape) + 3.0
+        X[rng.random(shape) < 0.3] = np.nan
+        seen = ~np.isnan(X)
+        W = rng.uniform(0.1, 5.0, shape)
+        filled = np.where(seen, X, 0.0)
+        alpha = part * np.linalg.norm(W * filled, 2)
+        result = soft_impute(X, alpha, weights=W, random_state=0)
+        Z = result.reconstruct()
+        Y = W * np.where(seen, X - Z, 0.0)
+        primal = 0.5 * float(np.sum(Y**2 / W))
+        primal += alpha * np.linalg.svd(Z, compute_uv=False).sum()
+        Y *= min(1.0, alpha / np.linalg.norm(Y, 2))
+        dual = float(np.sum(Y * filled)) - 0.5 * float(np.sum(Y**2 / W))
+        assert result.converged
+        assert primal - dual <= 1e-6 * primal
