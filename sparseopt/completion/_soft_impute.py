@@ -21,8 +21,8 @@ _SWEEPS, _SLOW = 4, 1e-2  # sweeps at least, and the relative decrease that ends
 _INNER = 200  # CG steps of a Newton step
 _DEAD = 1e-3  # a direction this weak that wants to shrink is dropped
 _NEW = 8  # directions added at once
-# A step is cut by _SHRINK until the objective falls by _FALL of its slope; where it falls
-# by _GOOD of what the edge of the region promised, the region grows.
+# A step is cut by _SHRINK until the objective falls by _FALL of its slope; where it
+# falls by _GOOD of what the edge of the region promised, the region grows.
 _FALL, _GOOD, _SHRINK = 1e-4, 0.75, 0.25
 _TRIES = 20  # cuts of a step
 # Newton steps may end by rounding, when the objective falls no more than by _LEVEL,
@@ -387,7 +387,9 @@ class _Model:
             p *= beta
             p += z
         slope = -float(np.vdot(self.gradient, x))
-        return _Step(_own(x[: self.m]), _own(x[self.m :]), promise, slope, math.sqrt(xx))
+        return _Step(
+            _own(x[: self.m]), _own(x[self.m :]), promise, slope, math.sqrt(xx)
+        )
 
 
 class _Hessian:
