@@ -19,9 +19,10 @@ _FIRST = 8  # singular values asked for at first
 _SWEEPS, _START, _GAMMA, _END = 60, 0.5, 0.7, 1e-4
 _LEVEL = 1e-3  # relative decrease of the residual that is none
 _ROUNDS = 4
-# Noise ends at 1, a little later in finite matrices, and residuals of a fit are not
-# quite noise; the largest beta tried.
+# Noise ends at 1, a little later in finite matrices (so much at least), and residuals
+# of a fit are not quite noise; the largest beta tried.
 _EDGE, _EDGE_OF_FIT, _COLDEST = 1.002, 1.05, 2.0
+_TAIL = 0.98  # of the Tracy-Widom distribution for real matrices, its 95 % point
 _EXACT = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-7}
 
 
@@ -58,7 +59,7 @@ def estimate_rank(
     for _ in range(_ROUNDS):
         if np.linalg.norm(r.astype(np.float64)) <= _EXACT[entries.dtype] * norm:
             break
-        edge = _EDGE_OF_FIT if rank else _EDGE
+        edge = _edge(entries, rank)
         found = count_directions(entries, r, rng, largest - rank, edge)
         rank += found
         # a fit needs more entries than it has numbers
@@ -67,6 +68,26 @@ def estimate_rank(
             break
         r = _residual(entries, rank, rng)
     return max(rank, 1)
+
+
+def _edge(entries: Entries, rank: int) -> float:
+    """Where singular values of noise end, and of the residuals of a fit.
+
+    The largest eigenvalue of a Wishart matrix varies by a part of itself that is
+    ``(1/sqrt(m) + 1/sqrt(n))^(1/3) / (sqrt(m) + sqrt(n))`` times a variable that
+    is below .98 in 19 cases of 20 (Johnstone, 2001): no small part where there are few
+    columns. A fit takes its degrees of freedom from the sum of squares, by which
+    residuals are measured, and nothing from the size of the noise in what is left;
+    as much again is for rows of leverage, which leave less than the others and are
+    divided by that.
+    """
+    m, n = entries.shape
+    a, b = math.sqrt(m), math.sqrt(n)
+    finite = 1 + 0.5 * _TAIL * (1 / a + 1 / b) ** (1 / 3) / (a + b)
+    if not rank:
+        return max(_EDGE, finite)
+    free = 1 - rank * (m + n - rank) / max(entries.n_entries, 1)
+    return max(_EDGE_OF_FIT, finite) / max(free, 0.1)
 
 
 def count_directions(

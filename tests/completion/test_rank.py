@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
+from sparseopt.completion import complete
 from sparseopt.completion._orders import from_triplets
 from sparseopt.completion._rank import count_directions, estimate_rank
 
@@ -74,3 +75,15 @@ def test_at_least_one(values):
         rows, cols, x = rows[:1], cols[:1], np.ones(1)
     entries = from_triplets(rows, cols, x, (300, 200))
     assert estimate_rank(entries, rng) == 1
+
+
+@pytest.mark.parametrize("observed", [1.0, 0.6])
+@pytest.mark.parametrize("shape, k", [((2000, 25), 3), ((400, 8), 2), ((25, 2000), 3)])
+def test_few_columns_or_few_rows(shape, k, observed):
+    """The rank is that which the matrix was made with; its weakest part is no noise."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((shape[0], k)) @ rng.standard_normal((k, shape[1]))
+        X += 0.4 * rng.standard_normal(shape)
+        X[rng.random(shape) >= observed] = np.nan
+        assert complete(X, "auto", random_state=0).rank == k
