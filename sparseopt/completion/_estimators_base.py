@@ -103,8 +103,9 @@ class FactorModel(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        row : int, array-like of int, or sparse matrix of shape (m_new, n_columns)
-            Fitted rows, or ratings of new ones.
+        row : int, array-like of int, or matrix of shape (m_new, n_columns)
+            Fitted rows, or ratings of new ones: a sparse matrix, or a dense one with
+            NaN where there is none.
         n : int, default=10
             How many columns.
         exclude_seen : bool, default=True
@@ -124,7 +125,8 @@ class FactorModel(TransformerMixin, BaseEstimator):
             {"n": n, "exclude_seen": exclude_seen},
         )
         seen = None
-        if sparse.issparse(row):
+        new = sparse.issparse(row) or np.ndim(row) == 2
+        if new:
             entries = self._new_rows(row)
             left, bias = self._fold_in(entries)
             seen = entries.rows.ptr, entries.rows.idx
@@ -142,7 +144,7 @@ class FactorModel(TransformerMixin, BaseEstimator):
             col_offset=self.col_bias_,
             n_threads=effective_n_threads(self.n_threads),
         )
-        if np.ndim(row) == 0 and not sparse.issparse(row):
+        if not new and np.ndim(row) == 0:
             return ids[0], scores[0]
         return ids, scores
 
@@ -221,8 +223,8 @@ class FactorModel(TransformerMixin, BaseEstimator):
             rows = np.empty((0, 0))
         if rows.ndim != 1:
             raise TypeError(
-                "The 'row' parameter must be an int, ints, or a sparse matrix of "
-                f"ratings. Got {row!r}."
+                "The 'row' parameter must be an int, ints, or ratings of new rows: a "
+                f"matrix of shape (m_new, {len(self.col_factors_)}). Got {row!r}."
             )
         m = len(self.row_factors_)
         bad = np.flatnonzero((rows < 0) | (rows >= m))

@@ -23,7 +23,7 @@ from sparseopt.completion._scaling import Units, in_units, weighty
 from sparseopt.completion._search import Search
 from sparseopt.exceptions import ConvergenceWarning
 
-_RANKS = (5, 20, 40)
+_RANKS, _SMALLER = (5, 20, 40), (1, 2, 3)
 _CONSTRAINTS: dict[str, Any] = {
     **COMMON,
     "n_alphas": [Interval(1, None, integer=True)],
@@ -44,7 +44,8 @@ class MatrixFactorizerCV(MatrixFactorizer):
     Parameters
     ----------
     n_components : sequence of int, optional
-        Ranks; 5, 20 and 40, or what the matrix allows, if not given.
+        Ranks; if not given, 5, 20 and 40, or what the matrix allows, and 1, 2 and 3
+        where the least of these predicts best.
     alpha : sequence of float, optional
         Ridges of the factors; if not given, `n_alphas` parts, from 0.8 to 0.25, of the
         smallest that leaves biases alone, for each of `reg`, and smaller ones while the
@@ -196,6 +197,7 @@ class MatrixFactorizerCV(MatrixFactorizer):
                 self._grids(plain, units),
                 open_ended=self.alpha is None,
                 n_refinements=self.n_refinements,
+                smaller=self._smaller(plain),
             )
         self._report(search, unit)
         best = MatrixFactorizer(
@@ -214,6 +216,13 @@ class MatrixFactorizerCV(MatrixFactorizer):
         self.result_ = result
         self._unpack(self.result_)
         return self
+
+    def _smaller(self, entries: Entries) -> tuple[int, ...]:
+        """Ranks below those of the grids, where the caller gave none."""
+        if self.n_components is not None:
+            return ()
+        least = min(_RANKS[0], *entries.shape)
+        return tuple(k for k in _SMALLER if k < least)
 
     def _grids(self, entries: Entries, units: Units) -> list[Grid]:
         """A grid for each kind of ridge: their strengths do not compare."""

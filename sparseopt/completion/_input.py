@@ -17,6 +17,8 @@ from sparseopt.completion._tables import integers, plain_column, plain_table
 
 # Largest weights below this, and above its inverse, leave sums no digits.
 _TINY = 1e-30
+# Without a shape, indices above this and so many for each entry are identifiers.
+_IDS, _IDS_PER_ENTRY = 10**6, 100
 
 
 def as_entries(
@@ -129,6 +131,8 @@ def _from_tuple(
             )
     if shape is None:
         shape = int(rows.max(initial=-1)) + 1, int(cols.max(initial=-1)) + 1
+        for name, size in zip(("rows", "cols"), shape, strict=True):
+            _check_codes(name, size, len(values))
     shape = as_shape(shape)
     _check_shape(shape)
     weight = _weights_like(weights, values, "values")
@@ -136,6 +140,17 @@ def _from_tuple(
         rows, cols, values, shape, weight=weight, duplicates=duplicates,
         n_threads=n_threads,
     )  # fmt: skip
+
+
+def _check_codes(name: str, size: int, n_entries: int) -> None:
+    """Raw identifiers are no codes: each up to the largest would get a factor row."""
+    if size > _IDS + _IDS_PER_ENTRY * n_entries:
+        raise ValueError(
+            f"The {name!r} array must hold indices from 0 on, of which each gets a "
+            f"row of the factors. Got {size - 1} among {n_entries} entries; "
+            "sparseopt.datasets.encode_ids makes indices of identifiers, and 'shape' "
+            "asks for a matrix of that size."
+        )
 
 
 def _check_lengths(

@@ -83,6 +83,8 @@ class CompletionResult(Result):
     >>> result = complete(X, 2)
     >>> bool(np.abs(result.reconstruct() - M).max() < 1e-6)
     True
+    >>> result.rank
+    2
     """
 
     U: np.ndarray
@@ -99,6 +101,16 @@ class CompletionResult(Result):
     underdetermined_rows: np.ndarray = field(default_factory=lambda: _none())
     underdetermined_cols: np.ndarray = field(default_factory=lambda: _none())
     work: float = 0.0
+
+    @property
+    def rank(self) -> int:
+        """Rank of ``U diag(s) V'``: its parts that are more than rounding."""
+        s = to_numpy(self.s)
+        if not s.size:
+            return 0
+        sizes = s * _norms(self.U) * _norms(self.V)
+        eps = np.finfo(to_numpy(self.U[:1]).dtype).eps
+        return int(np.count_nonzero(sizes > eps * len(sizes) * sizes.max()))
 
     def predict(self, rows: Any, cols: Any) -> np.ndarray:
         """Completed values at pairs of a row and a column.
@@ -162,6 +174,10 @@ class CompletionResult(Result):
             out += self.col_bias
         out += self.U.dtype.type(self.intercept)
         return out
+
+
+def _norms(F: Any) -> np.ndarray:
+    return np.linalg.norm(to_numpy(F).astype(np.float64), axis=0)
 
 
 def _none() -> np.ndarray:

@@ -69,7 +69,14 @@ class Search:
         """Whether time was enough for every point."""
         return all(np.isfinite(scores.rmse).all() for scores in self.found)
 
-    def run(self, grids: list[Grid], *, open_ended: bool, n_refinements: int) -> None:
+    def run(
+        self,
+        grids: list[Grid],
+        *,
+        open_ended: bool,
+        n_refinements: int,
+        smaller: tuple[int, ...] = (),
+    ) -> None:
         """Score the grids, and others that lower the error.
 
         Parameters
@@ -80,6 +87,8 @@ class Search:
             while the smallest is the best, then ones around the best.
         n_refinements : int
             How often the ratio of ridges near the best is halved, on a log scale.
+        smaller : tuple of int
+            Ranks that are tried where the smallest of the grids is the best.
         """
         for i, grid in enumerate(grids):
             # equal parts of the time, and a smaller one for ridges near the best
@@ -94,6 +103,14 @@ class Search:
                 steps = np.arange(1, len(grid.alpha) + 1)
                 grid = replace(grid, alpha=tuple(grid.alpha[-1] * ratio**steps))
                 scores = self._score(grid, min(share, self._search_left()))
+        best = self.best
+        if smaller and best.best_index is not None:
+            point, grid = best.best, best.grid
+            if point["n_components"] == min(grid.n_components):
+                one = {"reg": (point["reg"],), "bias_reg": (point["bias_reg"],)}
+                self._score(
+                    replace(grid, n_components=smaller, **one), self._search_left()
+                )
         if open_ended and not self.one_standard_error:
             self._refine(n_refinements)
 

@@ -23,9 +23,14 @@ def plain_table(X: Any, name: str) -> Any:
     TypeError
         For a column that holds something else; the message names it.
     """
+    if isinstance(X, (list, tuple)):
+        try:
+            array = np.asarray(X)
+        except ValueError:  # has a message of its own
+            return X
+        X = array if array.dtype == object else X
     if isinstance(X, np.ndarray) and X.dtype == object:
-        missing = _is_missing(X)
-        return np.where(missing, np.nan, X) if missing.any() else X
+        return _objects(X, f"{name!r} array", X.dtype)
     if not (hasattr(X, "iloc") and hasattr(X, "isetitem")):
         return X
     changed = {}
@@ -67,13 +72,20 @@ def _numbers(column: Any, where: str) -> np.ndarray:
     array = np.asarray(column)
     if array.dtype.kind in "fiub":
         return array
-    array = array.astype(object)
+    return _objects(array.astype(object), where, dtype or array.dtype)
+
+
+def _objects(array: np.ndarray, where: str, dtype: Any) -> np.ndarray:
+    """Floats from objects that are numbers, or missing."""
     missing = _is_missing(array)
-    for i in np.flatnonzero(~missing):
-        if not isinstance(array[i], (numbers.Real, Decimal)):
+    for place in zip(*np.nonzero(~missing), strict=True):
+        if not isinstance(array[place], (numbers.Real, Decimal)):
+            at = f"position {place[0]}"
+            if len(place) > 1:
+                at = f"index ({', '.join(map(str, place))})"
             raise TypeError(
                 f"The {where} must hold real numbers. "
-                f"Got {array[i]!r} at position {i}, dtype {dtype or array.dtype}."
+                f"Got {array[place]!r} at {at}, dtype {dtype}."
             )
     return np.where(missing, np.nan, array).astype(np.float64)
 
