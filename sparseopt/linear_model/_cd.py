@@ -10,6 +10,8 @@ import numpy as np
 from sparseopt._core._status import Status
 from sparseopt.linear_model._datafit import Datafit
 from sparseopt.linear_model._forms import Coordinates
+from sparseopt.linear_model._group_columns import GroupColumns, minimise_groups
+from sparseopt.linear_model._group_forms import GroupBlocks
 from sparseopt.linear_model._outer import Outer
 from sparseopt.linear_model._quadratic import minimise
 from sparseopt.linear_model._residual import minimise_columns
@@ -19,6 +21,8 @@ from sparseopt.prox import Penalty
 
 # Columns of the largest Gram matrix, twice as many where samples are more.
 _GRAM_LIMIT = 3000
+# Columns of groups, relative to the samples, from which on sweeps over them are better.
+_GRAM_SHARE = 0.25
 
 
 def unfit_cd(datafit: Datafit, penalty: Penalty) -> str | None:
@@ -45,9 +49,21 @@ def _too_many(run: Run, gram: GramSet, new: np.ndarray) -> bool:
     return m > max(_GRAM_LIMIT, min(2 * _GRAM_LIMIT, run.design.n))
 
 
+def _group_columns(run: Run, blocks: Any, m: int) -> GroupColumns | None:
+    """Columns for sweeps over groups, once their Gram matrix would be no small one."""
+    if not isinstance(blocks, GroupBlocks) or blocks.level1.any():
+        return None
+    columns = run.cache.get("columns")
+    if columns is None and m > _GRAM_SHARE * run.design.n:
+        centred = run.datafit.fit_intercept
+        columns = GroupColumns(run.design, run.datafit.s, centred=centred)
+        run.cache["columns"] = columns
+    return columns
+
+
 def solve_quadratic(run: Run, blocks: Any) -> Status:
     """Working sets for least squares, of coordinates or of groups."""
-    outer = Outer(run, blocks)
+    outer, exact = Outer(run, blocks), False
     gram = run.cache.get("gram")
     if gram is None:
         gram = GramSet(run.design, run.datafit.s, centred=run.datafit.fit_intercept)
@@ -55,6 +71,15 @@ def solve_quadratic(run: Run, blocks: Any) -> Status:
     while True:
         grad = outer.look()
         new = outer.choose(gram.cols)
+        columns = None if exact else _group_columns(run, blocks, gram.m + new.size)
+        if columns is not None:
+            columns.add(outer.choose(columns.cols), outer.blocks)
+            part = outer.blocks.part(columns.cols)
+            w, fine = minimise_groups(run, part, columns, outer.inner_tol())
+            if outer.move(columns.cols, w) or not fine:
+                # where columns nearly depend, exact equations get further
+                exact, outer = True, Outer(run, blocks)
+            continue
         if isinstance(blocks, Coordinates) and _too_many(run, gram, new):
             cols = np.union1d(gram.cols, new)
             part = outer.blocks.part(cols)

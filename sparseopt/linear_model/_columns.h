@@ -11,6 +11,8 @@ typedef struct {
     const char *name;
     double (*dot)(int64_t n, const double *x, const double *y);
     void (*axpy)(int64_t n, double a, const double *x, double *y);
+    /* y += sum_k a_k x_k of d columns side by side */
+    void (*axpys)(int64_t n, int64_t d, const double *a, const double *x, double *y);
     /* out[k] = sum_i x_i r_i of the columns cols[k0..k1), of 0..k1 if cols is null */
     void (*dots_d)(const double *X, int64_t ld, int64_t n, const int64_t *cols, int64_t k0,
                    int64_t k1, const double *r, double *out);

@@ -6,6 +6,7 @@ cdef extern from "_columns.h" nogil:
         const char* name
         double (*dot)(int64_t, const double*, const double*) noexcept nogil
         void (*axpy)(int64_t, double, const double*, double*) noexcept nogil
+        void (*axpys)(int64_t, int64_t, const double*, const double*, double*) noexcept nogil
         void (*dots_d)(const double*, int64_t, int64_t, const int64_t*, int64_t, int64_t,
                        const double*, double*) noexcept nogil
         void (*dots_s)(const float*, int64_t, int64_t, const int64_t*, int64_t, int64_t,

@@ -97,18 +97,18 @@ class GroupBlocks:
 
     def excess(self, w: np.ndarray, grad: np.ndarray) -> float:
         """Largest slope of a zero group over what the penalty holds, about."""
-        norms = self._norms(self._sorted(grad))
+        norms = self.norms(self._sorted(grad))
         bound = self.level + self.level1
-        inside = (bound > 0) & (self._norms(self._sorted(w)) == 0)
+        inside = (bound > 0) & (self.norms(self._sorted(w)) == 0)
         return float(np.max(norms[inside] / bound[inside], initial=1.0))
 
     def scores(self, w: np.ndarray, grad: np.ndarray, square: np.ndarray) -> np.ndarray:
         """Violation of each group."""
         grad = self._sorted(grad)
         rest = self._soft(grad) if self.level1.any() else grad
-        scores = np.maximum(self._norms(rest) - self.level, 0.0)
+        scores = np.maximum(self.norms(rest) - self.level, 0.0)
         w = self._sorted(w)
-        active = np.flatnonzero(self._norms(w))
+        active = np.flatnonzero(self.norms(w))
         if active.size:
             cols = self._columns(active)
             scores[active] = self.part(self.order[cols]).distance(
@@ -120,7 +120,7 @@ class GroupBlocks:
         self, w: np.ndarray, scores: np.ndarray, cols: np.ndarray, first: int
     ) -> np.ndarray:
         """Columns of groups to add: all active, and the worst outside."""
-        active = self._norms(self._sorted(w)) > 0
+        active = self.norms(self._sorted(w)) > 0
         outside = (scores > 0) & ~active
         outside[self.label[cols]] = False
         worst = np.flatnonzero(outside)
@@ -144,7 +144,7 @@ class GroupBlocks:
         """Which columns of a working set are in groups that are nearly active."""
         part = self.part(cols)
         rest = part._soft(g)
-        close = (part._norms(w[cols]) > 0) | (part._norms(rest) > _NEAR * part.level)
+        close = (part.norms(w[cols]) > 0) | (part.norms(rest) > _NEAR * part.level)
         return part._spread(close)
 
     def screen(self, grad: np.ndarray, reach: np.ndarray) -> np.ndarray:
@@ -154,17 +154,17 @@ class GroupBlocks:
         """
         if self.level1.any():
             return np.ones(grad.size, dtype=bool)
-        slopes = self._norms(self._sorted(grad)) + self._norms(self._sorted(reach))
+        slopes = self.norms(self._sorted(grad)) + self.norms(self._sorted(reach))
         alive = np.empty(grad.size, dtype=bool)
         alive[self.order] = self._spread(slopes >= self.level)
         return alive
 
     # -------------------------------------------------------------------- any blocks
 
-    def _norms(self, x: np.ndarray) -> np.ndarray:
+    def norms(self, x: np.ndarray) -> np.ndarray:
         top = float(np.abs(x).max(initial=0.0))
         if not _RANGE[0] < top < _RANGE[1] and 0.0 < top < np.inf:
-            return top * self._norms(x / top)  # squares would be lost
+            return top * self.norms(x / top)  # squares would be lost
         if self.size is not None:
             x = x.reshape(-1, self.size)
             return np.sqrt(np.einsum("ij,ij->i", x, x))
@@ -179,7 +179,7 @@ class GroupBlocks:
 
     def value(self, w: np.ndarray) -> float:
         """Sum of the penalties."""
-        value = float(self.level @ self._norms(w))
+        value = float(self.level @ self.norms(w))
         if self.level1.any():
             value += float(self._spread(self.level1) @ np.abs(w))
         return value
@@ -190,7 +190,7 @@ class GroupBlocks:
 
     def slope(self, w: np.ndarray) -> np.ndarray:
         """Derivative at the coordinates where the penalty is smooth."""
-        norms = self._norms(w)
+        norms = self.norms(w)
         factor = np.divide(self.level, norms, out=np.zeros_like(norms), where=norms > 0)
         slope = self._spread(factor) * w
         if self.level1.any():
@@ -199,16 +199,16 @@ class GroupBlocks:
 
     def distance(self, w: np.ndarray, g: np.ndarray, square: np.ndarray) -> np.ndarray:
         """Distance of ``-g`` to the subdifferential for each group."""
-        inside = self._norms(w) > 0
+        inside = self.norms(w) > 0
         rest = np.where(w != 0, g + self.slope(w), self._soft(g))
-        norms = self._norms(rest)
+        norms = self.norms(rest)
         return np.where(inside, norms, np.maximum(norms - self.level, 0.0))
 
     def pattern(self, w: np.ndarray) -> np.ndarray:
         """What a Newton step assumes to stay: groups, and with an l1 part signs."""
         if self.level1.any():
             return np.sign(w).astype(np.int8)
-        return (self._norms(w) > 0).astype(np.int8)
+        return (self.norms(w) > 0).astype(np.int8)
 
     def sweep(
         self, H: np.ndarray, g: np.ndarray, w: np.ndarray, n_epochs: int, tol: float
@@ -279,7 +279,7 @@ class GroupBlocks:
         self, w: np.ndarray, A: np.ndarray, radial: float, root: bool = False
     ) -> np.ndarray:
         """Second derivative of the norms at the coordinates A, more along `w`."""
-        norms = self._norms(w)
+        norms = self.norms(w)
         factor = self._spread(
             np.divide(self.level, norms, out=np.zeros_like(norms), where=norms > 0)
         )[A]

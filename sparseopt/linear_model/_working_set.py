@@ -50,6 +50,27 @@ class MatrixSet:
         return self._symmetric_root() @ r
 
 
+def root_columns(
+    design: Design,
+    cols: np.ndarray,
+    root: np.ndarray,
+    centred: bool,
+    *,
+    out: np.ndarray,
+) -> None:
+    """``diag(root) (X - 1 mean')`` of some columns, the means under ``root^2``."""
+    columns = design.columns(cols)
+    out[...] = columns.toarray() if design.kind == "sparse" else columns
+    total = float(root @ root)
+    if centred:
+        mean = (root**2 / total) @ out
+        out -= mean
+    out *= root[:, None]
+    if centred:
+        length = np.sqrt(np.einsum("ij,ij->j", out, out))
+        out[:, length <= _CONSTANT * np.sqrt(total) * np.abs(mean)] = 0.0
+
+
 class GramSet:
     """``A'A`` for the chosen columns of ``A = diag(sqrt(d)) (X - 1 mean')``.
 
@@ -119,15 +140,7 @@ class GramSet:
 
     def _add_dense(self, new: np.ndarray, old: int, m: int) -> None:
         block = self._dense[:, old:m]
-        block[...] = self.design.columns(new)
-        if self.centred:
-            mean = (self.root**2 / self.total) @ block
-            block -= mean
-        block *= self.root[:, None]
-        if self.centred:
-            length = np.sqrt(np.einsum("ij,ij->j", block, block))
-            limit = _CONSTANT * np.sqrt(self.total) * np.abs(mean)
-            block[:, length <= limit] = 0.0
+        root_columns(self.design, new, self.root, self.centred, out=block)
         products = block.T @ self._dense[:, :m]
         self._gram[old:m, :m] = products
         self._gram[:old, old:m] = products[:, :old].T
