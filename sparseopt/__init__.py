@@ -83,4 +83,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(globals().keys() | set(__all__) | set(_EXTRAS))
+    # what the package offers, without its own imports
+    special = {name for name in globals() if name.startswith("__")}
+    return sorted(special | set(__all__) | set(_EXTRAS))

@@ -12,6 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 __all__ = ["ConvergenceWarning", "InfeasibleError", "NotConvergedError"]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 class NotConvergedError(RuntimeError):
     """A solver stopped before it reached its tolerance.
 
@@ -35,9 +39,9 @@ class NotConvergedError(RuntimeError):
     residual 1e-3 after 10 iterations
     """
 
-    def __init__(self, message: str, result: Any = None) -> None:
+    def __init__(self, message: str, result: object = None) -> None:
         super().__init__(message)
-        self.result = result
+        self.result: Any = result
 
 
 class InfeasibleError(ValueError):
@@ -58,6 +62,6 @@ class InfeasibleError(ValueError):
     0.5
     """
 
-    def __init__(self, message: str, certificate: Any = None) -> None:
+    def __init__(self, message: str, certificate: object = None) -> None:
         super().__init__(message)
-        self.certificate = certificate
+        self.certificate: Any = certificate

@@ -13,6 +13,10 @@ from sparseopt._core._arrays import as_distribution
 __all__ = ["assert_close", "assert_transport_plan"]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def assert_close(
     actual: Any,
     desired: Any,

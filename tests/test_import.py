@@ -94,3 +94,20 @@ def test_unknown_simd_level_is_an_error_that_names_the_allowed_ones(tmp_path):
     assert done.returncode != 0
     assert "SPARSEOPT_SIMD must be one of ('baseline', 'v3', 'v4')" in done.stderr
     assert "Got 'avx2'" in done.stderr
+
+
+def test_dir_offers_no_imports_of_its_own(tmp_path):
+    code = """
+import importlib
+import sparseopt
+packages = [name for name in sparseopt.__all__ if name[0].islower()]
+packages.remove("show_versions")
+for name in [None, *packages]:
+    package = importlib.import_module(f"sparseopt.{name}") if name else sparseopt
+    offered = {word for word in dir(package) if not word.startswith("_")}
+    extra = offered - set(package.__all__) - (set() if name else {"torch"})
+    assert not extra, (name, extra)
+    assert set(package.__all__) <= set(dir(package))
+    assert all(getattr(package, word) is not None for word in package.__all__)
+"""
+    assert _run(code, tmp_path) == ""

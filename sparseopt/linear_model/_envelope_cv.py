@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.multiclass import check_classification_targets
 
+from sparseopt._core._types import Folds, GroupsLike, GroupWeights, Scoring
 from sparseopt.linear_model._envelope_estimators import (
     SparseEnvelopeClassifier,
     SparseEnvelopeRegressor,
@@ -119,15 +121,15 @@ class SparseEnvelopeRegressorCV(Search, SparseEnvelopeRegressor):
         k: Any = None,
         lam: Any = 0.1,
         *,
-        groups: Any = None,
-        weights: Any = None,
+        groups: GroupsLike = None,
+        weights: GroupWeights = None,
         debias: float = 0.0,
-        refit: str | None = "splice",
-        criterion: str = "cv",
+        refit: Literal["splice", "ridge", "ols"] | None = "splice",
+        criterion: Literal["cv", "ebic", "gic", "bic", "aic"] = "cv",
         one_se: bool = False,
-        cv: Any = None,
-        scoring: Any = None,
-        solver: str = "auto",
+        cv: Folds = None,
+        scoring: Scoring = None,
+        solver: Literal["auto", "envelope", "prox_grad"] = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
         max_time: float | None = None,
@@ -155,7 +157,7 @@ class SparseEnvelopeRegressorCV(Search, SparseEnvelopeRegressor):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the models of the grid and choose one.
 
         Parameters
@@ -284,15 +286,15 @@ class SparseEnvelopeClassifierCV(Search, SparseEnvelopeClassifier):
         k: Any = None,
         lam: Any = 0.01,
         *,
-        groups: Any = None,
-        weights: Any = None,
+        groups: GroupsLike = None,
+        weights: GroupWeights = None,
         debias: float = 0.0,
-        refit: str | None = "ridge",
-        criterion: str = "cv",
+        refit: Literal["splice", "ridge", "ols"] | None = "ridge",
+        criterion: Literal["cv", "ebic", "gic", "bic", "aic"] = "cv",
         one_se: bool = False,
-        cv: Any = None,
-        scoring: Any = None,
-        solver: str = "auto",
+        cv: Folds = None,
+        scoring: Scoring = None,
+        solver: Literal["auto", "envelope", "prox_grad"] = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
         max_time: float | None = None,
@@ -320,7 +322,7 @@ class SparseEnvelopeClassifierCV(Search, SparseEnvelopeClassifier):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the models of the grid and choose one.
 
         Parameters

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
 from scipy.special import expit
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 
 from sparseopt._core._status import Status
+from sparseopt._core._types import Callback, GroupsLike, GroupWeights
 from sparseopt.linear_model._datafit import Datafit, LeastSquares, Logistic
 from sparseopt.linear_model._envelope_base import SparseEnvelope
 from sparseopt.linear_model._envelope_fit import check_weights, fit_envelope
@@ -130,17 +132,17 @@ class SparseEnvelopeRegressor(RegressorMixin, SparseEnvelope):
         k: int | float = 0.1,
         lam: float = 0.1,
         *,
-        groups: Any = None,
-        weights: Any = None,
+        groups: GroupsLike = None,
+        weights: GroupWeights = None,
         debias: float = 0.0,
-        refit: str | None = "splice",
-        solver: str = "auto",
+        refit: Literal["splice", "ridge", "ols"] | None = "splice",
+        solver: Literal["auto", "envelope", "prox_grad"] = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
         max_time: float | None = None,
         fit_intercept: bool = True,
         warm_start: bool = False,
-        callback: Any = None,
+        callback: Callback = None,
         n_threads: int | None = None,
         verbose: int = 0,
     ) -> None:
@@ -160,7 +162,7 @@ class SparseEnvelopeRegressor(RegressorMixin, SparseEnvelope):
         self.n_threads = n_threads
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model.
 
         Parameters
@@ -315,17 +317,17 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
         k: int | float = 0.5,
         lam: float = 0.01,
         *,
-        groups: Any = None,
-        weights: Any = None,
+        groups: GroupsLike = None,
+        weights: GroupWeights = None,
         debias: float = 0.0,
-        refit: str | None = "ridge",
-        solver: str = "auto",
+        refit: Literal["splice", "ridge", "ols"] | None = "ridge",
+        solver: Literal["auto", "envelope", "prox_grad"] = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
         max_time: float | None = None,
         fit_intercept: bool = True,
         warm_start: bool = False,
-        callback: Any = None,
+        callback: Callback = None,
         n_threads: int | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
@@ -347,7 +349,7 @@ class SparseEnvelopeClassifier(ClassifierMixin, SparseEnvelope):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model.
 
         Parameters

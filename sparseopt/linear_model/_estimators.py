@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 
 from sparseopt._core._params import public_name
+from sparseopt._core._types import Callback, ClassWeight, RandomState
 from sparseopt.linear_model._estimators_base import (
     RATES,
     Proximal,
@@ -125,7 +126,7 @@ class ProximalRegressor(RegressorMixin, Proximal):
         penalty: Any = "l1",
         lam: float | None = None,
         *,
-        loss: str = "squared",
+        loss: Literal["squared", "huber", "poisson", "gamma", "tweedie"] = "squared",
         delta: float = 1.35,
         power: float = 1.5,
         fit_intercept: bool = True,
@@ -135,8 +136,8 @@ class ProximalRegressor(RegressorMixin, Proximal):
         max_iter: int | None = None,
         max_time: float | None = None,
         warm_start: bool = False,
-        callback: Any = None,
-        random_state: Any = None,
+        callback: Callback = None,
+        random_state: RandomState = None,
         n_threads: int | None = None,
         verbose: int = 0,
     ) -> None:
@@ -271,8 +272,7 @@ class ProximalClassifier(ClassifierMixin, Proximal):
         Whether coefficients must not be negative.
     class_weight : dict or "balanced", optional
         Factors of the sample weights by class, 1 for classes that are not there;
-        "balanced" gives all classes the same total weight.  As sample weights are
-        divided by their sum, a common factor changes nothing.
+        "balanced" gives all the same total weight.  A common factor changes nothing.
     solver : str, default="auto"
         As in `minimize_composite`.
     tol : float, optional
@@ -352,17 +352,17 @@ class ProximalClassifier(ClassifierMixin, Proximal):
         penalty: Any = "l1",
         lam: float | None = None,
         *,
-        loss: str = "auto",
+        loss: Literal["auto", "logistic", "multinomial"] = "auto",
         fit_intercept: bool = True,
         positive: bool = False,
-        class_weight: Any = None,
+        class_weight: ClassWeight = None,
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
         max_time: float | None = None,
         warm_start: bool = False,
-        callback: Any = None,
-        random_state: Any = None,
+        callback: Callback = None,
+        random_state: RandomState = None,
         n_threads: int | None = None,
         verbose: int = 0,
     ) -> None:

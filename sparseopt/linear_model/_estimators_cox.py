@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
@@ -13,6 +14,7 @@ from sklearn.utils.validation import (
 
 from sparseopt._core._arrays import as_vector
 from sparseopt._core._params import Options, check_params, public_name
+from sparseopt._core._types import Callback, RandomState
 from sparseopt.linear_model._concordance import concordance
 from sparseopt.linear_model._datafit_cox import Cox
 from sparseopt.linear_model._estimators_base import (
@@ -136,15 +138,15 @@ class ProximalCox(Proximal):
         penalty: Any = "l1",
         lam: float | None = None,
         *,
-        ties: str = "breslow",
+        ties: Literal["breslow", "efron"] = "breslow",
         positive: bool = False,
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
         max_time: float | None = None,
         warm_start: bool = False,
-        callback: Any = None,
-        random_state: Any = None,
+        callback: Callback = None,
+        random_state: RandomState = None,
         n_threads: int | None = None,
         verbose: int = 0,
     ) -> None:
@@ -163,7 +165,11 @@ class ProximalCox(Proximal):
         self.verbose = verbose
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, strata: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        strata: ArrayLike | None = None,
     ) -> Self:
         """Fit the model.
 
@@ -262,7 +268,11 @@ class ProximalCox(Proximal):
         return np.asarray(self._again(X) @ self.coef_)
 
     def score(
-        self, X: Any, y: Any, sample_weight: Any = None, strata: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        strata: ArrayLike | None = None,
     ) -> float:
         """Return Harrell's concordance index of the risk scores.
 
@@ -298,7 +308,7 @@ class ProximalCox(Proximal):
         return value
 
     def predict_cumulative_hazard_function(
-        self, X: Any, times: Any = None, strata: Any = None
+        self, X: Any, times: Any = None, strata: ArrayLike | None = None
     ) -> np.ndarray:
         """Predict the cumulative hazards of samples.
 
@@ -327,7 +337,7 @@ class ProximalCox(Proximal):
             return np.exp(risk[:, None] + level[rows])
 
     def predict_survival_function(
-        self, X: Any, times: Any = None, strata: Any = None
+        self, X: Any, times: Any = None, strata: ArrayLike | None = None
     ) -> np.ndarray:
         """Predict the probabilities of samples to survive.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import xlogy
 from sklearn.model_selection import check_cv
 
 from sparseopt._core._params import check_params
+from sparseopt._core._types import Folds, RandomState, Scoring
 from sparseopt.linear_model._datafit_cox import Cox
 from sparseopt.linear_model._estimators_base import CONSTRAINTS, check_weights
 from sparseopt.linear_model._estimators_cox import TIES, ProximalCox
@@ -119,20 +121,20 @@ class ProximalCoxCV(Search, ProximalCox):
         self,
         penalty: Any = "l1",
         *,
-        ties: str = "breslow",
-        lams: Any = None,
+        ties: Literal["breslow", "efron"] = "breslow",
+        lams: ArrayLike | None = None,
         n_lams: int = 50,
         eps: float = 1e-2,
-        criterion: str = "cv",
+        criterion: Literal["cv", "ebic", "gic", "bic", "aic"] = "cv",
         one_se: bool = False,
-        cv: Any = None,
-        scoring: Any = None,
+        cv: Folds = None,
+        scoring: Scoring = None,
         positive: bool = False,
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
         max_time: float | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         n_threads: int | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
@@ -157,7 +159,11 @@ class ProximalCoxCV(Search, ProximalCox):
         self.verbose = verbose
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, strata: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        strata: ArrayLike | None = None,
     ) -> Self:
         """Fit the path and choose a model.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sparseopt._core._arrays import as_vector
 from sparseopt._core._params import public_name
+from sparseopt._core._types import ClassWeight, Folds, RandomState, Scoring
 from sparseopt.linear_model._estimators import (
     REGRESSION_LOSSES,
     ProximalClassifier,
@@ -128,23 +130,23 @@ class ProximalRegressorCV(Search, ProximalRegressor):
         self,
         penalty: Any = "l1",
         *,
-        lams: Any = None,
+        lams: ArrayLike | None = None,
         n_lams: int = 100,
         eps: float = 1e-3,
-        loss: str = "squared",
+        loss: Literal["squared", "huber", "poisson", "gamma", "tweedie"] = "squared",
         delta: float = 1.35,
         power: float = 1.5,
-        criterion: str = "cv",
+        criterion: Literal["cv", "ebic", "gic", "bic", "aic"] = "cv",
         one_se: bool = False,
-        cv: Any = None,
-        scoring: Any = None,
+        cv: Folds = None,
+        scoring: Scoring = None,
         fit_intercept: bool = True,
         positive: bool = False,
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
         max_time: float | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         n_threads: int | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
@@ -338,22 +340,22 @@ class ProximalClassifierCV(Search, ProximalClassifier):
         self,
         penalty: Any = "l1",
         *,
-        lams: Any = None,
+        lams: ArrayLike | None = None,
         n_lams: int = 20,
         eps: float = 1e-2,
-        loss: str = "auto",
-        criterion: str = "cv",
+        loss: Literal["auto", "logistic", "multinomial"] = "auto",
+        criterion: Literal["cv", "ebic", "gic", "bic", "aic"] = "cv",
         one_se: bool = False,
-        cv: Any = None,
-        scoring: Any = None,
+        cv: Folds = None,
+        scoring: Scoring = None,
         fit_intercept: bool = True,
         positive: bool = False,
-        class_weight: Any = None,
+        class_weight: ClassWeight = None,
         solver: str = "auto",
         tol: float | None = None,
         max_iter: int | None = None,
         max_time: float | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         n_threads: int | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
@@ -379,7 +381,7 @@ class ProximalClassifierCV(Search, ProximalClassifier):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the path and choose a model.
 
         Parameters

@@ -84,6 +84,26 @@ class PathResult(Result):
     n_iters: np.ndarray
     solver: str = ""
 
+    def plot(self, ax: Any = None, *, names: Sequence[str] | None = None) -> Any:
+        """Draw the coefficients along the path with matplotlib.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            Where to draw; a new figure if not given.
+        names : sequence of str, optional
+            Names of the features, for the ends of their curves; their positions if not
+            given.
+
+        Returns
+        -------
+        matplotlib axes
+            What was drawn on.
+        """
+        from sparseopt.linear_model._plot import plot_path
+
+        return plot_path(self, ax, names=names)
+
 
 @validate_params(
     {

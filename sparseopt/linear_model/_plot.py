@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sparseopt.linear_model._path import PathResult
 _NAMED = 12
 
 
-def plot_path(model: Any, ax: Any = None) -> Any:
+def plot_path(model: Any, ax: Any = None, *, names: Sequence[str] | None = None) -> Any:
     """Draw the coefficients along a path of strengths.
 
     Parameters
@@ -22,6 +23,9 @@ def plot_path(model: Any, ax: Any = None) -> Any:
         A path, or a fitted estimator that chose its strength on one.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if not given.
+    names : sequence of str, optional
+        Names of the features; if not given those of the data frame that an estimator
+        was fitted to, else their positions.
 
     Returns
     -------
@@ -32,13 +36,16 @@ def plot_path(model: Any, ax: Any = None) -> Any:
     ------
     TypeError
         For a model without a path of strengths.
+    ValueError
+        For another number of names than of features.
 
     Notes
     -----
     With several classes the length of a feature's coefficients is drawn.  Penalties
     whose strengths do not differ are drawn in their order.  A dashed line is the
-    strength that the estimator chose, and the features it kept, if they are few, are
-    named at the end of their curves.
+    strength that the estimator chose.  Curves have the names of their features at the
+    end, those of the largest coefficients where there are many: of the features that
+    the estimator kept, or of all that are used.
 
     Examples
     --------
@@ -63,6 +70,11 @@ def plot_path(model: Any, ax: Any = None) -> Any:
     coef = model.path_ if fitted else model.coef
     if coef.ndim == 3:
         coef = np.linalg.norm(coef, axis=1 if fitted else 2)
+    if names is not None and len(names) != coef.shape[1]:
+        raise ValueError(
+            "The 'names' parameter of sparseopt.linear_model.plot_path must have one "
+            f"for each of {coef.shape[1]} features. Got {len(names)}."
+        )
     if ax is None:
         pyplot = require("matplotlib.pyplot", "plots", extra="plot")
         ax = pyplot.subplots(layout="constrained")[1]
@@ -77,14 +89,15 @@ def plot_path(model: Any, ax: Any = None) -> Any:
         ax.invert_xaxis()
     if fitted:
         ax.axvline(model.lam_, color="0.4", ls="--", lw=1)
-    if shown.size <= _NAMED:
+    if names is None:
         names = getattr(model, "feature_names_in_", None)
-        for j in shown:
-            text = str(j if names is None else names[j])
-            ax.annotate(
-                f" {text}", (lams[-1], coef[-1, j]), va="center", fontsize="small",
-                annotation_clip=False,
-            )  # fmt: skip
+    largest = np.argsort(-np.abs(coef[-1, shown]), kind="stable")[:_NAMED]
+    for j in shown[largest]:
+        text = str(j if names is None else names[j])
+        ax.annotate(
+            f" {text}", (lams[-1], coef[-1, j]), va="center", fontsize="small",
+            annotation_clip=False,
+        )  # fmt: skip
     ax.axhline(0.0, color="0.7", lw=0.8, zorder=0)
     label = "position on the path" if placed else "strength of the penalty"
     ax.set(xlabel=label, ylabel="coefficient")

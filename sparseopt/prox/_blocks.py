@@ -9,6 +9,7 @@ import numpy as np
 
 from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Interval, check_params
+from sparseopt._core._types import GroupsLike
 from sparseopt.prox._groups import Groups
 
 
@@ -39,7 +40,7 @@ def make_blocks(
     owner: Callable[..., Any],
     n: int,
     k: Any,
-    groups: Any = None,
+    groups: GroupsLike = None,
     weights: Any = None,
     costs: Any = None,
 ) -> Blocks:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._params import Boolean, Interval, validate_params
+from sparseopt._core._types import GroupsLike
 from sparseopt.prox._apply import AXIS
 from sparseopt.prox._axis import sliced
 from sparseopt.prox._groups import Groups
@@ -78,7 +79,7 @@ def project_group_l0_ball(
     x: Any,
     k: int,
     *,
-    groups: Any = None,
+    groups: GroupsLike = None,
     weights: Any = None,
     out: Any = None,
     check_finite: bool = True,

@@ -9,6 +9,7 @@ import numpy as np
 
 from sparseopt._core._array_api import array_namespace, device, is_numpy
 from sparseopt._core._params import Boolean, Type, validate_params
+from sparseopt._core._types import GroupsLike
 from sparseopt.prox import _map_kernels as kernels
 from sparseopt.prox._apply import (
     AXIS,
@@ -146,7 +147,7 @@ def prox_group_lasso(
     x: Any,
     lam: float = 1.0,
     *,
-    groups: Any = None,
+    groups: GroupsLike = None,
     weights: Any = None,
     out: Any = None,
     check_finite: bool = True,
@@ -201,7 +202,7 @@ def prox_sparse_group_lasso(
     lam: float = 1.0,
     l1_ratio: float = 0.5,
     *,
-    groups: Any = None,
+    groups: GroupsLike = None,
     weights: Any = None,
     out: Any = None,
     check_finite: bool = True,
@@ -259,7 +260,7 @@ def prox_group_linf(
     x: Any,
     lam: float = 1.0,
     *,
-    groups: Any = None,
+    groups: GroupsLike = None,
     weights: Any = None,
     out: Any = None,
     check_finite: bool = True,

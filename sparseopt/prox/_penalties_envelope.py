@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._params import Interval, public_name
+from sparseopt._core._types import GroupsLike, GroupWeights
 from sparseopt.prox._engine import envelope_root
 from sparseopt.prox._group_structure import STRUCTURE, GroupStructure
 from sparseopt.prox._groups import Groups
@@ -79,8 +80,8 @@ class WGSEF(GroupStructure, Penalty):
         k: int,
         lam: float = 1.0,
         *,
-        groups: Any = None,
-        weights: Any = None,
+        groups: GroupsLike = None,
+        weights: GroupWeights = None,
         debias: float = 0.0,
         rows: bool = False,
     ) -> None:

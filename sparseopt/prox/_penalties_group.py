@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from sparseopt._core._types import GroupsLike, GroupWeights
 from sparseopt.prox._group import prox_group_lasso, prox_sparse_group_lasso
 from sparseopt.prox._group_structure import (
     STRUCTURE,
@@ -59,8 +59,8 @@ class GroupLasso(GroupStructure, Norm):
         self,
         lam: float = 1.0,
         *,
-        groups: Any = None,
-        weights: Any = "sqrt",
+        groups: GroupsLike = None,
+        weights: GroupWeights = "sqrt",
         rows: bool = False,
     ) -> None:
         self.lam = lam
@@ -134,8 +134,8 @@ class SparseGroupLasso(GroupStructure, Norm):
         lam: float = 1.0,
         l1_ratio: float = 0.5,
         *,
-        groups: Any = None,
-        weights: Any = "sqrt",
+        groups: GroupsLike = None,
+        weights: GroupWeights = "sqrt",
         rows: bool = False,
     ) -> None:
         self.lam, self.l1_ratio = lam, l1_ratio

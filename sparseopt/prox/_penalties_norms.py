@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from sparseopt._core._types import GroupsLike, GroupWeights
 from sparseopt.prox._group import prox_group_linf, prox_l2, prox_linf
 from sparseopt.prox._group_structure import (
     STRUCTURE,
@@ -51,8 +51,8 @@ class GroupLinf(GroupStructure, Norm):
         self,
         lam: float = 1.0,
         *,
-        groups: Any = None,
-        weights: Any = None,
+        groups: GroupsLike = None,
+        weights: GroupWeights = None,
         rows: bool = False,
     ) -> None:
         self.lam = lam

@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt._core._arrays import plain_array
 from sparseopt._core._params import Boolean, Interval, Options, Type, public_name
+from sparseopt._core._types import GroupWeights
 from sparseopt.prox._columns import are_strings
 from sparseopt.prox._penalties_group import GroupLasso
 from sparseopt.prox._penalty import Norm, as_float64, float_type, rules
@@ -78,7 +79,7 @@ class TreeGroupLasso(Norm):
         lam: float = 1.0,
         *,
         groups: Sequence[Any] | dict[str, Any],
-        weights: Any = "sqrt",
+        weights: GroupWeights = "sqrt",
         rows: bool = False,
     ) -> None:
         self.lam, self.rows, self.weights = lam, rows, weights

@@ -23,6 +23,7 @@ from sparseopt._core._params import (
     public_name,
     validate_params,
 )
+from sparseopt._core._types import GroupsLike
 from sparseopt.prox._blocks import Blocks, make_blocks
 from sparseopt.prox._engine import Shares, shrink, shrink_rows
 from sparseopt.prox._inputs import as_output
@@ -77,7 +78,7 @@ def prox_wgsef(
     k: int,
     lam: float = 1.0,
     *,
-    groups: Any = None,
+    groups: GroupsLike = None,
     weights: Any = None,
     debias: float = 0.0,
     costs: Any = None,

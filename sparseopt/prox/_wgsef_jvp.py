@@ -14,6 +14,7 @@ from sparseopt._core._array_api import (
     to_numpy,
 )
 from sparseopt._core._params import Interval, validate_params
+from sparseopt._core._types import GroupsLike
 from sparseopt.prox._blocks import Blocks, make_blocks
 from sparseopt.prox._engine import shrink
 from sparseopt.prox._inputs import as_point
@@ -28,7 +29,7 @@ def prox_wgsef_jvp(
     k: int,
     lam: float = 1.0,
     *,
-    groups: Any = None,
+    groups: GroupsLike = None,
     weights: Any = None,
     debias: float = 0.0,
     costs: Any = None,

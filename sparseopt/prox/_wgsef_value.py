@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt._core._params import Boolean, Interval, validate_params
+from sparseopt._core._types import GroupsLike
 from sparseopt.prox._blocks import Blocks, make_blocks
 from sparseopt.prox._engine import envelope_root, group_norms, kernel, unit_scale
 from sparseopt.prox._inputs import as_point
@@ -18,7 +19,7 @@ def wgsef_value(
     w: Any,
     k: int,
     *,
-    groups: Any = None,
+    groups: GroupsLike = None,
     weights: Any = None,
     debias: float = 0.0,
     check_finite: bool = True,
@@ -106,7 +107,7 @@ def wgsef_conjugate(
     y: Any,
     k: int,
     *,
-    groups: Any = None,
+    groups: GroupsLike = None,
     weights: Any = None,
     check_finite: bool = True,
 ) -> float:
@@ -166,7 +167,7 @@ def wgsef_subgradient(
     w: Any,
     k: int,
     *,
-    groups: Any = None,
+    groups: GroupsLike = None,
     weights: Any = None,
     debias: float = 0.0,
     check_finite: bool = True,

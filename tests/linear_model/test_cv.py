@@ -213,6 +213,27 @@ def test_pictures(X, y, signal):
             plot_path(other)
 
 
+def test_names_on_the_lines_of_a_path(X, y):
+    import matplotlib.pyplot as plt
+
+    found = path(LeastSquares(X, y), L1(), n_lams=8, eps=1e-2)
+    names = [f"f{j}" for j in range(P)]
+    ax = found.plot(names=names)
+    last = np.abs(found.coef[-1])
+    largest = np.argsort(-last)[:12]
+    assert {text.get_text().strip() for text in ax.texts} == {
+        names[j] for j in largest if last[j] > 0
+    }
+    for text in ax.texts:
+        j = names.index(text.get_text().strip())
+        assert text.xy == (found.lams[-1], found.coef[-1, j])
+    _, own = plt.subplots()
+    assert found.plot(own) is own
+    with pytest.raises(ValueError, match=f"each of {P} features. Got 2"):
+        found.plot(names=["a", "b"])
+    plt.close("all")
+
+
 def test_free_features_along_the_path(X, y):
     weights = np.ones(P)
     weights[[1, 4]] = 0.0
