@@ -251,10 +251,8 @@ class Run:
             self.best_dual = value, point
         if not self._done(objective):
             self._narrow(objective, theta, grad)
-        if not self._done(objective):
-            self._correct(theta, grad)
-            if not self.has_gap:
-                return self.certify(grad)
+        if not self._done(objective) and self._correct(theta, grad):
+            return self.certify(grad)
         gap = objective - self.best_dual[0]
         return Certificate(objective, self.relative(gap), gap, *self.best_dual)
 
@@ -278,21 +276,21 @@ class Run:
         if best[0] > self.best_dual[0]:
             self.best_dual = best
 
-    def _correct(self, theta: np.ndarray, grad: np.ndarray) -> None:
+    def _correct(self, theta: np.ndarray, grad: np.ndarray) -> bool:
         """Look for a better dual point near theta where it may show convergence.
 
         Where there is none, and multiples of theta are no points either, as rays of
-        zero loss leave it, the gap is given up.
+        zero loss leave it, the gap is given up; returns whether it was.
         """
         bounds, scale = self.bounds, self.scale
         if bounds is None or not np.any(theta):
-            return
+            return False
         for origin in (self.units.origin, None):  # of features far from zero: if it can
             margin = bounds.margins(theta, lengths_of(self.design, origin))
             if bounds.first_order(self.w, grad, margin) <= self.tol * scale:
                 break
         else:
-            return
+            return False
         found = bounds.point(self.datafit, self.z, theta, grad, margin)
         if found is not None:
             value = -self.datafit.conjugate(found[0]) - bounds.conjugate(found[1])
@@ -300,6 +298,8 @@ class Run:
                 self.best_dual = value, found[0]
         elif bounds.form.kind == "box":
             self.bounds, self.has_gap, self._scale = None, False, None
+            return True
+        return False
 
     def dual_point(
         self, theta: np.ndarray, grad: np.ndarray

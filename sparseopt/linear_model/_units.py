@@ -50,7 +50,7 @@ from sparseopt.prox import (
 )
 
 # Degree of the loss in the unit of the targets; 0 where targets have no unit.
-_DEGREES = {
+_DEGREES: dict[type[Datafit], int] = {
     **{LeastSquares: 2, Huber: 2, Logistic: 0, Multinomial: 0, Cox: 0},
     **{Poisson: 0, Gamma: 0, Tweedie: 0},
 }
@@ -105,7 +105,7 @@ class Units:
         units = cls(features, targets, degree * targets, columns=columns)
         if not datafit.fit_intercept and not datafit.is_coupled:
             return units
-        level = 0.0
+        level: Any = 0.0
         if degree:
             seen = np.ldexp(datafit.y[datafit.s > 0.0], -targets)
             # nothing else is as exact for a constant, whose loss would be rounding
