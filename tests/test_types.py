@@ -12,7 +12,7 @@ OPEN = {
     "completion": 78,
     "datasets": 2,
     "exceptions": 0,
-    "linear_model": 132,
+    "linear_model": 138,
     "ot": 21,
     "prox": 149,
     "testing": 5,
