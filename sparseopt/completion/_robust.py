@@ -203,6 +203,7 @@ def _debias(
             at["far"], marked = False, np.abs(r) > _gross(r)
         while at["round"] < _PATIENCE:
             _mark(run, entries, marked)
+            run.note = ""  # of a round that had other outliers
             status = inner(run)
             r, before = _residual(run, entries), marked
             marked = np.abs(r) > _gross(r)

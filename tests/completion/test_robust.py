@@ -8,11 +8,13 @@ from scipy import linalg
 
 from sparseopt._core._monitor import Monitor
 from sparseopt._core._status import Status
+from sparseopt.completion import complete
 from sparseopt.completion._half_step import scaled
 from sparseopt.completion._init import spectral
 from sparseopt.completion._orders import from_triplets
 from sparseopt.completion._robust import solve_robust
 from sparseopt.completion._run import Factors, Run
+from sparseopt.datasets import make_low_rank
 
 
 def corrupted(m, n, k, oversampling, share, seed=0, noise=0.0, real=np.float64):
@@ -97,3 +99,14 @@ def test_single_precision():
     assert solve_robust(run) is Status.CONVERGED
     assert run.outliers[wrong].all()
     assert rel_err(run, M) <= 3e-5
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_advice_is_about_the_entries_that_are_no_outliers(seed):
+    """At the true rank nothing is left but noise: no larger rank fits better."""
+    X = make_low_rank(100, 80, 3, oversampling=6, noise=0.01, random_state=seed).X
+    rng = np.random.default_rng(seed)
+    gross = rng.random(X.nnz) < 0.05
+    X.data[gross] += rng.normal(0, np.std(X.data), gross.sum())
+    result = complete(X, 3, loss="huber", random_state=0)
+    assert result.converged and "larger rank" not in result.message
