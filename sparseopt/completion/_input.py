@@ -129,12 +129,14 @@ def _from_tuple(
                 f"The {name!r} array must not be negative. Got {ids.min()} at position "
                 f"{ids.argmin()}."
             )
-    if shape is None:
+    codes = shape is None
+    if codes:
         shape = int(rows.max(initial=-1)) + 1, int(cols.max(initial=-1)) + 1
-        for name, size in zip(("rows", "cols"), shape, strict=True):
-            _check_codes(name, size, len(values))
     shape = as_shape(shape)
     _check_shape(shape)
+    if codes:
+        for name, size in zip(("rows", "cols"), shape, strict=True):
+            _check_codes(name, size, len(values))
     weight = _weights_like(weights, values, "values")
     return from_triplets(
         rows, cols, values, shape, weight=weight, duplicates=duplicates,

@@ -83,9 +83,14 @@ def _objects(array: np.ndarray, where: str, dtype: Any) -> np.ndarray:
             at = f"position {place[0]}"
             if len(place) > 1:
                 at = f"index ({', '.join(map(str, place))})"
+            why = ""
+            try:
+                float(array[place])
+            except (TypeError, ValueError) as error:
+                why = f": {error}"
             raise TypeError(
                 f"The {where} must hold real numbers. "
-                f"Got {array[place]!r} at {at}, dtype {dtype}."
+                f"Got {array[place]!r} at {at}, dtype {dtype}{why}."
             )
     return np.where(missing, np.nan, array).astype(np.float64)
 

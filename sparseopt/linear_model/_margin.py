@@ -14,8 +14,10 @@ import numpy as np
 from sparseopt.linear_model._design import Design
 from sparseopt.prox import Penalty
 
-# Roundings by which sums of n terms differ: so many, and so many roots of n.
-_ULPS, _ROOTS = 4.0, 0.125
+# Roundings by which sums of n terms differ: so many, and so many roots of n.  Of the
+# terms themselves fewer are enough than of a bound by lengths, which for few terms of
+# large entries may be as small as they are.
+_ULPS, _ROOTS, _ULPS_OF_TERMS = 4.0, 0.125, 2.0
 # Strengths of penalties, relative to products of lengths.
 _LEAST, _GROWTH = 1e-3, 1e6
 
@@ -46,7 +48,8 @@ def exact_margin(
     off = design.absolute(theta)
     if free is not None:
         off[free] = 0.0
-    return roundings(design.n) * _gauge(penalty, off) / float(np.linalg.norm(theta))
+    share = roundings(design.n, _ULPS_OF_TERMS)
+    return share * _gauge(penalty, off) / float(np.linalg.norm(theta))
 
 
 def lengths_of(design: Design, origin: np.ndarray | None) -> np.ndarray:
@@ -55,9 +58,9 @@ def lengths_of(design: Design, origin: np.ndarray | None) -> np.ndarray:
     return lengths if origin is None else lengths + math.sqrt(design.n) * np.abs(origin)
 
 
-def roundings(n: int) -> float:
+def roundings(n: int, ulps: float = _ULPS) -> float:
     """Share of the lengths of two vectors by which their products differ."""
-    return (_ULPS + _ROOTS * math.sqrt(n)) * float(np.finfo(np.float64).eps)
+    return (ulps + _ROOTS * math.sqrt(n)) * float(np.finfo(np.float64).eps)
 
 
 def _gauge(penalty: Penalty, v: np.ndarray) -> float:

@@ -143,9 +143,11 @@ def test_strings_are_labels_of_groups(dtype):
 
 
 def test_labels_that_are_neither_integers_nor_strings():
-    for groups in ([0.5] * 8, [["x"], ["y"]]):
-        with pytest.raises(TypeError, match="'groups"):
-            minimize_composite(LeastSquares(X, Y), GroupLasso(0.1, groups=groups))
+    numbers, names = [0.5] * 8, [["x"], ["y"]]
+    with pytest.raises(TypeError, match="'groups"):
+        minimize_composite(LeastSquares(X, Y), GroupLasso(0.1, groups=numbers))
+    with pytest.raises(ValueError, match="'groups.*may name columns only"):
+        minimize_composite(LeastSquares(X, Y), GroupLasso(0.1, groups=names))
 
 
 @pytest.mark.parametrize("form", ["lil", "bsr", "dok", "dia", "csr"])
