@@ -146,7 +146,7 @@ def test_labels_that_are_neither_integers_nor_strings():
     numbers, names = [0.5] * 8, [["x"], ["y"]]
     with pytest.raises(TypeError, match="'groups"):
         minimize_composite(LeastSquares(X, Y), GroupLasso(0.1, groups=numbers))
-    with pytest.raises(ValueError, match="'groups.*may name columns only"):
+    with pytest.raises(ValueError, match=r"'groups.*may name columns only"):
         minimize_composite(LeastSquares(X, Y), GroupLasso(0.1, groups=names))
 
 
